@@ -1,0 +1,23 @@
+"""The U-Net as the recordings configure it."""
+
+from torch import Tensor
+
+from generatect.checkpoints.released_superres import unet_from_original
+from generatect.networks.unet import SuperResUNet
+
+
+def recorded_unet(config: dict, state: dict[str, Tensor]) -> SuperResUNet:
+    """Network of a recording's `config` with the weights of its `state`."""
+    network = SuperResUNet(
+        dim=config["dim"],
+        dim_mults=config["dim_mults"],
+        num_blocks=config["num_resnet_blocks"],
+        text_width=config["text_embed_dim"],
+        max_text_tokens=config["max_text_len"],
+        num_text_latents=config["attn_pool_num_latents"],
+        heads=config["attn_heads"],
+        dim_head=config["attn_dim_head"],
+        cross_attention=config["layer_cross_attns"],
+    )
+    network.load_state_dict(unet_from_original(state))
+    return network
