@@ -1,0 +1,1 @@
+"""Losses. Networks come as arguments."""

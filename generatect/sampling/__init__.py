@@ -1,0 +1,1 @@
+"""Samplers. Networks come as arguments."""
