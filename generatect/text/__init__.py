@@ -1,0 +1,1 @@
+"""Reports to text features: encoders, a trainable adapter and an embedding cache."""

@@ -1,0 +1,54 @@
+"""Text features on disk: one file per text, named by a hash, so that a report's words appear in no file name."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from generatect.files import atomic_path, writable_folder
+
+
+class FeatureCache:
+    """Features "l d" by text, for one encoder.
+
+    Args:
+        folder: made if absent; may be shared by encoders and processes.
+        identity: of the encoder; part of every key.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: str | Path, identity: str) -> None:
+        self.folder = writable_folder(folder, "text cache")
+        self.identity = identity
+
+    def path(self, text: str) -> Path:
+        """File of a text, whether it exists or not."""
+        key = hashlib.sha256(f"{self.identity}\0{text}".encode()).hexdigest()
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def get(self, text: str) -> Tensor | None:
+        """Features on the CPU; None if they are absent or the file is damaged."""
+        try:
+            with safe_open(self.path(text), framework="pt") as file:
+                features = file.get_tensor("features")
+                expected = (file.metadata() or {}).get("sha256")
+        except (OSError, SafetensorError):
+            return None
+        return features if _digest(features) == expected else None
+
+    def put(self, text: str, features: Tensor) -> None:
+        """Stores features; whoever reads at the same time sees the whole file or none."""
+        features = features.detach().cpu().contiguous()
+        with atomic_path(self.path(text)) as temporary:
+            save_file({"features": features}, temporary, metadata={"sha256": _digest(features)})
+
+
+def _digest(features: Tensor) -> str:
+    content: np.ndarray = features.contiguous().view(torch.uint8).numpy()
+    return hashlib.sha256(content.tobytes()).hexdigest()

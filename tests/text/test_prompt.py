@@ -1,0 +1,26 @@
+"""The published prompt."""
+
+import pytest
+
+from generatect.text.prompt import clean_prompt, published_prompt
+
+
+def test_template():
+    assert published_prompt(impression="No nodule.", age="045Y", sex="M") == "45 years old male: No nodule."
+
+
+def test_missing_values_are_spelled_none():
+    assert published_prompt(impression="Effusion.") == "None years old None: Effusion."
+    assert published_prompt(impression="Effusion.", age="", sex="O") == "None years old None: Effusion."
+
+
+def test_characters_that_go():
+    assert clean_prompt("""a "nodule" (5 mm), patient's""") == "a nodule 5 mm, patients"
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("045Y", "45"), ("102Y", "102"), ("009M", "00"), ("018M", "01"), (7, "07"), ("63", "63"), ("x", "None")],
+)
+def test_ages(age, years):
+    assert published_prompt(impression="-", age=age, sex="female") == f"{years} years old female: -"
