@@ -1,0 +1,29 @@
+"""How close a reconstruction is to its original: PSNR and SSIM in a stated range of HU."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+DATA_RANGE_HU = 2000.0
+"""-1000 to +1000 HU: what the models see."""
+
+
+def psnr(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
+    """Peak signal-to-noise ratio in dB over all voxels, HU clipped to ±1000; infinite for equal volumes."""
+    error = (_clip(original_hu) - _clip(other_hu)).double().square().mean().item()
+    return math.inf if error == 0 else 10 * math.log10(DATA_RANGE_HU**2 / error)
+
+
+def ssim(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
+    """Structural similarity of axial slices (Wang et al. 2004: 11 × 11 Gaussian window), averaged over slices."""
+    slices = (_clip(volume)[:, None] for volume in (other_hu, original_hu))
+    value = structural_similarity_index_measure(*slices, data_range=DATA_RANGE_HU)
+    assert isinstance(value, Tensor)
+    return value.item()
+
+
+def _clip(hu: Tensor) -> Tensor:
+    return torch.as_tensor(hu, dtype=torch.float32).clamp(-1000, 1000)
