@@ -1,0 +1,1 @@
+"""Pairs of volume and report: from disk or from the phantom, to batches."""

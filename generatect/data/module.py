@@ -1,0 +1,82 @@
+"""What the data modules of all stages share: the split by patient and the loaders."""
+
+import lightning as L
+from torch.utils.data import DataLoader, Dataset
+
+from generatect.ct.preset import Preset
+from generatect.data.cache import ArrayCache
+from generatect.data.inputs import ModelInputs
+from generatect.data.pairs import Pairs
+from generatect.data.sampler import EndlessShuffle
+from generatect.data.split import split_by_patient
+from generatect.errors import InputError
+
+
+class PairsDataModule(L.LightningDataModule):
+    """Training and validation batches over pairs of volume and report.
+
+    A subclass says what an item is (`make_dataset`); patients never sit on both sides of the split.
+
+    Args:
+        pairs: source of volumes and reports.
+        preset: how a volume comes onto the model's grid.
+        batch_size: items a batch and process.
+        val_fraction: share of the patients kept for validation.
+        max_val_items: at most so many validation items.
+        num_workers: worker processes; 0 loads in the training process.
+        cache_dir: folder of computed arrays; None computes low-resolution volumes anew each time.
+        seed: of the split and of the order.
+    """
+
+    def __init__(
+        self,
+        *,
+        pairs: Pairs,
+        preset: Preset,
+        batch_size: int = 4,
+        val_fraction: float = 0.1,
+        max_val_items: int = 64,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.preset, self.batch_size, self.num_workers, self.seed = preset, batch_size, num_workers, seed
+        self.cache = ArrayCache(cache_dir) if cache_dir is not None else None
+        self.inputs = ModelInputs(pairs, preset, self.cache)
+        parts = split_by_patient([pairs.patient(i) for i in range(len(pairs))], val_fraction=val_fraction, seed=seed)
+        self.train_indices, self.val_indices = parts["train"], parts["val"][:max_val_items]
+        if not self.train_indices:
+            raise InputError(f"data: no volume left for training out of {len(pairs)}; lower val_fraction={val_fraction}")
+
+    def make_dataset(self, indices: list[int]) -> Dataset:
+        """The items of the given pairs; an item is addressed by (position, index)."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Builds both datasets once."""
+        if not hasattr(self, "train_data"):
+            self.train_data = self.make_dataset(self.train_indices)
+            self.val_data = self.make_dataset(self.val_indices) if self.val_indices else None
+
+    def train_dataloader(self) -> DataLoader:
+        """Endless; the trainer's number of steps ends it."""
+        rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EndlessShuffle(len(self.train_indices), self.seed, rank, num_replicas)
+        return self._loader(self.train_data, sampler)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Every validation item once, in order."""
+        if self.val_data is None:
+            return []
+        return self._loader(self.val_data, [(index, index) for index in range(len(self.val_indices))])
+
+    def _loader(self, data: Dataset, sampler: EndlessShuffle | list[tuple[int, int]]) -> DataLoader:
+        return DataLoader(
+            data,
+            batch_size=self.batch_size,
+            sampler=sampler,  # type: ignore[arg-type]
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=self.trainer is not None and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+        )

@@ -1,0 +1,83 @@
+"""Data of stage `transformer`: token grids and reports."""
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from generatect.ct.preset import Preset
+from generatect.data.cache import ArrayCache
+from generatect.data.inputs import ModelInputs
+from generatect.data.module import PairsDataModule
+from generatect.data.pairs import Pairs
+from generatect.data.tokens import encode_tokens
+from generatect.networks.ctvit import CTViT
+
+
+class TokenDataset(Dataset):
+    """Items `{ids: [t h w], text, name}`."""
+
+    def __init__(self, pairs: Pairs, indices: list[int], tokens: np.ndarray) -> None:
+        self.pairs, self.indices, self.tokens = pairs, indices, tokens
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict:
+        pair = self.indices[place[1]]
+        ids = torch.from_numpy(self.tokens[place[1]].astype(np.int64))
+        return {"ids": ids, "text": self.pairs.text(pair), "name": self.pairs.name(pair)}
+
+
+class TransformerData(PairsDataModule):
+    """Batches of tokens, encoded once by the frozen tokenizer and cached.
+
+    Args:
+        tokenizer: the frozen CT-ViT.
+        tokenizer_sha256: hash of its file, part of the cache's key.
+        encode_batch_size: volumes encoded at a time.
+        token_cache_dir: folder of the cached tokens.
+        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, cache_dir, seed: see `PairsDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        pairs: Pairs,
+        preset: Preset,
+        tokenizer: CTViT,
+        tokenizer_sha256: str,
+        token_cache_dir: str,
+        encode_batch_size: int = 16,
+        batch_size: int = 4,
+        val_fraction: float = 0.1,
+        max_val_items: int = 64,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            pairs=pairs,
+            preset=preset,
+            batch_size=batch_size,
+            val_fraction=val_fraction,
+            max_val_items=max_val_items,
+            num_workers=num_workers,
+            cache_dir=cache_dir,
+            seed=seed,
+        )
+        self.tokenizer, self.tokenizer_sha256, self.encode_batch_size = tokenizer, tokenizer_sha256, encode_batch_size
+        self.token_cache = ArrayCache(token_cache_dir)
+
+    def make_dataset(self, indices: list[int]) -> TokenDataset:
+        """Tokens of the given pairs, from the cache where they are there."""
+        device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        tokens = encode_tokens(
+            self.inputs,
+            indices,
+            self.tokenizer,
+            self.tokenizer_sha256,
+            self.token_cache,
+            self.encode_batch_size,
+            device,
+        )
+        return TokenDataset(self.inputs.pairs, indices, tokens)
