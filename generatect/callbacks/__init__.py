@@ -1,0 +1,1 @@
+"""What happens beside training: averaging weights, looking at results, keeping files."""

@@ -1,0 +1,59 @@
+"""From a stage file back to frozen networks.
+
+A file is data: it names which of our networks it holds and their constructor arguments, which are checked like a
+user's configuration. Nothing else that it says is ever called.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from torch import nn
+
+from generatect.checkpoints.stage_file import StageFile
+from generatect.config.check import check_arguments
+from generatect.ct.preset import PhysicalPreset, Preset, ReleasedPreset
+from generatect.diffusion.process import SuperResProcess
+from generatect.errors import InputError
+from generatect.networks.ctvit import CTViT
+from generatect.networks.maskgit import MaskGIT
+from generatect.networks.unet import SuperResUNet
+from generatect.text.conditioner import TextConditioner, build_conditioner
+
+_NETWORKS: dict[str, type[nn.Module]] = {"ctvit": CTViT, "maskgit": MaskGIT, "unet": SuperResUNet}
+_PRESETS: dict[str, type] = {"physical": PhysicalPreset, "released": ReleasedPreset}
+Built = TypeVar("Built")
+
+
+def rebuild_network(file: StageFile, name: str) -> nn.Module:
+    """The network `name` of a stage file with its weights, in eval mode, without gradients."""
+    network = _build(_NETWORKS[name], file.description["networks"][name], f"{file.path}: networks.{name}")
+    return _load_frozen(network, file, name)
+
+
+def rebuild_preset(file: StageFile) -> Preset:
+    """The preset that the stage was trained with: its grid, and how a volume comes onto it."""
+    preset = file.description["preset"]
+    return _build(_PRESETS[preset["name"]], {k: v for k, v in preset.items() if k != "name"}, f"{file.path}: preset")
+
+
+def rebuild_process(file: StageFile) -> SuperResProcess:
+    """What the super-resolution stage diffuses."""
+    return _build(SuperResProcess, file.description["process"], f"{file.path}: process")
+
+
+def rebuild_text(file: StageFile, cache_dir: str | None = None) -> TextConditioner:
+    """The text conditioner of a stage with its trained parts."""
+    return _load_frozen(build_conditioner(file.description["text"], cache_dir=cache_dir), file, "text")
+
+
+def _build(function: Callable[..., Built], arguments: Mapping[str, Any], where: str) -> Built:
+    check_arguments(function, arguments, where)
+    return function(**arguments)
+
+
+def _load_frozen(network: nn.Module, file: StageFile, name: str) -> Any:
+    result = network.load_state_dict(file.state_of(name), strict=False)
+    wrong = [*result.missing_keys, *result.unexpected_keys]
+    if wrong:
+        raise InputError(f"{file.path}: {len(wrong)} tensors of '{name}' do not fit, the first is {wrong[0]}")
+    return network.eval().requires_grad_(False)

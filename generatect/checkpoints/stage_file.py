@@ -1,0 +1,101 @@
+"""Reads and writes the weights of one stage with the description that rebuilds it.
+
+Two containers hold the same content. `.safetensors` is for use: tensors, and the description as JSON in the header.
+`.ckpt` is Lightning's, for resuming: `state_dict`, and the description under `generatect`. Where a `.ckpt` holds
+averaged weights (EMA), those are what is used.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from generatect import __version__
+from generatect.errors import InputError
+from generatect.files import atomic_path, sha256_of_file
+
+FORMAT = 1
+STAGES = ("ctvit", "transformer", "superres")
+DESCRIPTION_KEY = "generatect"
+EMA_KEY = "generatect_ema"
+
+
+@dataclass(frozen=True)
+class StageFile:
+    """Weights of one stage.
+
+    Attributes:
+        path: where they were read from.
+        description: plain values: `stage`, `networks`, `preset`, `text`, `process`, `notice`, ….
+        state: tensors by name; the first part of a name is the network ("ctvit.", "maskgit.", "text.", "unet.").
+        sha256: of the file's bytes, as hex.
+    """
+
+    path: Path
+    description: dict[str, Any]
+    state: dict[str, Tensor]
+    sha256: str
+
+    def state_of(self, network: str) -> dict[str, Tensor]:
+        """Tensors of one network, without its prefix, in fp32 where they are floating."""
+        prefix = f"{network}."
+        return {
+            key.removeprefix(prefix): value.float() if value.is_floating_point() else value
+            for key, value in self.state.items()
+            if key.startswith(prefix)
+        }
+
+
+def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "weights") -> StageFile:
+    """Reads a stage from `.safetensors` or `.ckpt`, never executing what the file says.
+
+    Args:
+        path: the file.
+        stage: the stage it must be of; None accepts any.
+        setting: the configuration key to name when it cannot be used.
+
+    Raises:
+        InputError: no such file, not one of ours, or of another stage.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{setting}={path}: no such file; name a checkpoint that a training wrote")
+    try:
+        description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError, _Unpickling) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"{setting}={path}: not a readable generatect checkpoint ({reason})") from error
+    if description.get("format") != FORMAT or description.get("stage") not in STAGES:
+        raise InputError(f"{setting}={path}: format {description.get('format')!r}, expected {FORMAT}; update generatect")
+    if stage is not None and description["stage"] != stage:
+        raise InputError(f"{setting}={path}: a checkpoint of stage '{description['stage']}', expected stage '{stage}'")
+    return StageFile(path, description, state, sha256_of_file(path))
+
+
+def write_stage_file(path: Path, description: dict[str, Any], state: dict[str, Tensor], half: bool = False) -> None:
+    """Writes `.safetensors` atomically; `half` stores floating tensors as fp16 (half the size, for shipping)."""
+    if half:
+        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    header = json.dumps({"format": FORMAT, "version": __version__, **description}, sort_keys=True)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={DESCRIPTION_KEY: header})
+
+
+_Unpickling = torch.serialization.pickle.UnpicklingError
+
+
+def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        description = json.loads((file.metadata() or {})[DESCRIPTION_KEY])
+        return description, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def _read_ckpt(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return content[DESCRIPTION_KEY], {**content["state_dict"], **content.get(EMA_KEY, {})}

@@ -1,0 +1,168 @@
+"""The three stages as one: text → tokens → volume → full-resolution volume."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset, rebuild_process, rebuild_text
+from generatect.checkpoints.weights import find_weights
+from generatect.ct.preset import Preset
+from generatect.diffusion.process import SuperResProcess
+from generatect.errors import InputError
+from generatect.networks.ctvit import CTViT
+from generatect.networks.maskgit import MaskGIT
+from generatect.networks.unet import SuperResUNet
+from generatect.sampling.maskgit import decode_tokens
+from generatect.sampling.superres import upscale_volume
+from generatect.text.conditioner import TextConditioner
+
+# (what is being done, units done, units in all)
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(_label: str, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """How tokens are sampled: see `decode_tokens`."""
+
+    steps: int = 18
+    guidance: float = 3.0
+    temperature: float = 0.9
+
+
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """How slices are refined: see `upscale_volume`."""
+
+    steps: int = 8
+    guidance: float = 1.0
+    sampler: str = "ddim"
+    slices_per_batch: int = 4
+    correlated_noise: bool = True
+
+
+@dataclass(frozen=True)
+class TextToCT:
+    """Networks of all three stages, ready to sample.
+
+    Attributes:
+        preset: the grids of the result.
+        tokenizer: decodes tokens.
+        maskgit: samples tokens, reading `tokens_text`.
+        unet: refines slices as `process` says, reading `slices_text`.
+        hashes: SHA-256 of each stage's file.
+        notice: what must be said of everything these weights make, or None.
+        device: where it all runs.
+    """
+
+    preset: Preset
+    tokenizer: CTViT
+    maskgit: MaskGIT
+    tokens_text: TextConditioner
+    unet: SuperResUNet
+    slices_text: TextConditioner
+    process: SuperResProcess
+    hashes: dict[str, str]
+    notice: str | None
+    device: torch.device
+
+    @classmethod
+    def load(cls, weights: str | Mapping[str, str], device: str = "auto", cache_dir: str | None = None) -> "TextToCT":
+        """Loads three stages that belong together.
+
+        Raises:
+            InputError: a file is missing or of another stage, or the stages were not trained on one tokenizer.
+        """
+        files = {stage: find_weights(weights, stage) for stage in ("ctvit", "transformer", "superres")}
+        for stage in ("transformer", "superres"):
+            if files[stage].description["preset"] != files["ctvit"].description["preset"]:
+                raise InputError(
+                    f"{files[stage].path}: trained on another grid than {files['ctvit'].path}; use stages of one model"
+                )
+        where = pick_device(device)
+        notices = [file.description.get("notice") for file in files.values()]
+        return cls(
+            preset=rebuild_preset(files["ctvit"]),
+            tokenizer=rebuild_network(files["ctvit"], "ctvit").to(where),
+            maskgit=rebuild_network(files["transformer"], "maskgit").to(where),
+            tokens_text=rebuild_text(files["transformer"], cache_dir).to(where),
+            unet=rebuild_network(files["superres"], "unet").to(where),
+            slices_text=rebuild_text(files["superres"], cache_dir).to(where),
+            process=rebuild_process(files["superres"]),
+            hashes={stage: file.sha256 for stage, file in files.items()},
+            notice=next((notice for notice in notices if notice), None),
+            device=where,
+        )
+
+    @property
+    def token_grid(self) -> tuple[int, int, int]:
+        """Token grid (t, h, w) of one volume."""
+        return self.tokenizer.token_grid(self.preset.grid.shape_zyx[0])
+
+    @torch.inference_mode()
+    def sample_lowres(
+        self, prompts: list[str], seed: int, options: TokenOptions, progress: Progress = _silent
+    ) -> Float[Tensor, "b 1 z y x"]:
+        """One low-resolution volume per prompt, in about [-1, 1]."""
+        text = self.tokens_text(prompts)
+        ids = decode_tokens(
+            self.maskgit,
+            token_grid=self.token_grid,
+            mask_id=self.maskgit.mask_id,
+            text_features=text.features,
+            text_mask=text.mask,
+            generator=torch.Generator().manual_seed(seed),
+            num_steps=options.steps,
+            guidance=options.guidance,
+            temperature=options.temperature,
+            on_step=lambda step, _ids: progress("tokens", step + 1, options.steps),
+        )
+        return self.tokenizer.decode_ids(ids)
+
+    @torch.inference_mode()
+    def upscale(
+        self,
+        lowres: Float[Tensor, "1 z y x"],
+        prompt: str,
+        seed: int,
+        options: UpscaleOptions,
+        progress: Progress = _silent,
+    ) -> Float[Tensor, "1 z y x"]:
+        """The volume on the upscaled grid, in [-1, 1]."""
+        text = self.slices_text([prompt])
+        return upscale_volume(
+            self.unet,
+            self.process,
+            lowres.to(self.device),
+            text.features,
+            text.mask,
+            generator=torch.Generator().manual_seed(seed),
+            upscaled_size=self.preset.upscaled_grid.shape_zyx[1],
+            num_steps=options.steps,
+            guidance=options.guidance,
+            sampler=options.sampler,
+            slices_per_batch=options.slices_per_batch,
+            correlated_noise=options.correlated_noise,
+            on_slices=lambda done, total: progress("slices", done, total),
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes a GPU where there is one.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={name}: not available here; use auto or cpu") from error
+    return torch.device(name)

@@ -1,0 +1,113 @@
+"""`python -m generatect.reconstruct input=FILE_or_FOLDER output=DIR`: what CT-ViT makes of real volumes."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+
+from generatect import __version__
+from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
+from generatect.checkpoints.weights import find_weights
+from generatect.config.command import run_command
+from generatect.ct.nifti import read_nifti_with_layout, write_nifti
+from generatect.ct.preset import Preset
+from generatect.ct.preview import comparison
+from generatect.errors import InputError
+from generatect.files import atomic_path, sha256_of_file, writable_folder
+from generatect.metrics.reconstruction import psnr, ssim
+from generatect.networks.ctvit import CTViT
+from generatect.pipeline import pick_device
+from generatect.progress import bars, duration
+
+SUFFIXES = (".nii", ".nii.gz")
+
+
+def reconstruct(*, input: str, output: str, weights: str | dict[str, str], device: str) -> None:
+    """Encodes and decodes volumes; writes each on its own grid, with PSNR and SSIM and a picture beside the original.
+
+    The model sees the preset's grid; the result is resampled onto the input's voxels, axes and affine. Where the model
+    does not reach (outside the field of view) there is air.
+
+    Args:
+        input: a NIfTI file, or a folder searched for them.
+        output: folder of the results; a folder's structure is kept.
+        weights: "phantom", a folder with `ctvit`, or a file of stage `ctvit`.
+        device: auto, cpu, cuda, ….
+
+    Raises:
+        InputError: whatever of this cannot be used.
+    """
+    found = find_volumes(Path(input))
+    folder = writable_folder(output)
+    file = find_weights(weights, "ctvit")
+    preset, where = rebuild_preset(file), pick_device(device)
+    network = rebuild_network(file, "ctvit").to(where)
+    with bars() as show:
+        for index, (path, name) in enumerate(found):
+            started = time.monotonic()
+            scores = _reconstruct_one(path, folder / name, network, preset, where, file.sha256, file.description["notice"])
+            if index == 0 and len(found) > 1:
+                print(f"{len(found)} volumes, about {duration((time.monotonic() - started) * (len(found) - 1))} to go")
+            print(f"{path}: PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}, on the model's grid "
+                  f"{scores['grid_psnr_db']:.1f} dB, {scores['grid_ssim']:.3f}")
+            print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
+            show("volumes", index + 1, len(found))
+
+
+def find_volumes(path: Path) -> list[tuple[Path, str]]:
+    """NIfTI files and the names of their results, relative and without suffix.
+
+    Raises:
+        InputError: no such path, or no NIfTI in the folder.
+    """
+    if path.is_file():
+        return [(path, _stem(path.name))]
+    if not path.is_dir():
+        raise InputError(f"input={path}: no such file or folder; name a NIfTI (.nii, .nii.gz) or a folder of them")
+    found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES))
+    if not found:
+        raise InputError(f"input={path}: no .nii or .nii.gz in this folder")
+    return [(file, str(file.relative_to(path).with_name(_stem(file.name)))) for file in found]
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".nii")
+
+
+def _reconstruct_one(
+    path: Path, target: Path, network: CTViT, preset: Preset, device: torch.device, sha256: str, notice: str | None
+) -> dict[str, float]:
+    original, layout = read_nifti_with_layout(path)
+    model_input = preset.to_model(original)
+    with torch.inference_mode():
+        model_output = network(model_input[None].to(device)).reconstruction[0].cpu()
+    result = preset.to_volume(model_output, original)
+    seen = [torch.from_numpy(preset.to_volume(array).voxels_hu) for array in (model_input, model_output)]
+    own = [torch.from_numpy(volume.voxels_hu).float() for volume in (original, result)]
+    scores = {"psnr_db": psnr(*own), "ssim": ssim(*own), "grid_psnr_db": psnr(*seen), "grid_ssim": ssim(*seen)}
+    scores = {key: value if math.isfinite(value) else 999.0 for key, value in scores.items()}
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_nifti(target.with_name(f"{target.name}.nii.gz"), result, layout, description="SYNTHETIC generatect")
+    caption = f"PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}" + (f" · weights: {notice}" if notice else "")
+    comparison({"input": original, "reconstruction": result}, target.with_name(f"{target.name}.png"), caption)
+    sidecar = {
+        "notice": "SYNTHETIC: a model's reconstruction of a CT",
+        "weights_notice": notice,
+        **scores,
+        "preset": preset.name,
+        "grid_shape_zyx": list(preset.grid.shape_zyx),
+        "grid_spacing_mm_zyx": list(preset.grid.spacing_mm_zyx),
+        "weights_sha256": {"ctvit": sha256},
+        "volume_sha256": sha256_of_file(target.with_name(f"{target.name}.nii.gz")),
+        "versions": {"generatect": __version__, "torch": torch.__version__},
+    }
+    with atomic_path(target.with_name(f"{target.name}.json")) as temporary:
+        temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return scores
+
+
+if __name__ == "__main__":
+    run_command("reconstruct", reconstruct)

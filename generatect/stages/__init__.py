@@ -1,0 +1,1 @@
+"""Lightning modules, one per stage: glue between networks, objectives and the trainer."""

@@ -1,0 +1,125 @@
+"""Builds what a stage trains, and the description that rebuilds it, from plain configuration.
+
+Sizes that follow from something else are never asked for: a later stage takes its grid, codebook and preset from the
+tokenizer's file, and its text width from the text encoder.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
+from generatect.checkpoints.stage_file import StageFile, read_stage_file
+from generatect.config.build import build
+from generatect.ct.preset import Preset
+from generatect.errors import InputError
+from generatect.text.conditioner import build_conditioner
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """Objects of one stage.
+
+    Attributes:
+        preset: grid of the volumes.
+        module: arguments of the Lightning module.
+        data: arguments of the data module, beside pairs and preset.
+        description: plain values for the checkpoint.
+    """
+
+    preset: Preset
+    module: dict[str, Any]
+    description: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def assemble(
+    stage: str,
+    *,
+    model: dict[str, Any],
+    preset: dict[str, Any],
+    text_encoder: dict[str, Any],
+    tokenizer: str | None,
+    cache_dir: str,
+) -> Assembled:
+    """Builds the networks of `stage`.
+
+    Raises:
+        InputError: a later stage without tokenizer, a tokenizer of another stage, or sizes that do not fit.
+    """
+    if stage == "ctvit":
+        return _assemble_ctvit(model, preset)
+    if tokenizer is None:
+        raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
+    file = read_stage_file(tokenizer, "ctvit", "tokenizer")
+    return {"transformer": _assemble_transformer, "superres": _assemble_superres}[stage](
+        model, text_encoder, file, cache_dir
+    )
+
+
+def _assemble_ctvit(model: dict[str, Any], preset: dict[str, Any]) -> Assembled:
+    built = build(preset)
+    ctvit = build(model["ctvit"])
+    ctvit.token_grid(built.grid.shape_zyx[0])  # refuses a number of slices that does not fit
+    module = {"ctvit": ctvit}
+    if model.get("discriminator"):
+        module["discriminator"] = build(model["discriminator"])
+    if model.get("perceptual"):
+        module["perceptual"] = build(model["perceptual"])
+    description = {
+        "networks": {"ctvit": _arguments(model["ctvit"])},
+        "preset": {"name": built.name, **_arguments(preset)},
+    }
+    return Assembled(built, module, description)
+
+
+def _assemble_transformer(
+    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str
+) -> Assembled:
+    tokenizer, preset = rebuild_network(file, "ctvit"), rebuild_preset(file)
+    text = build_conditioner(text_encoder, cache_dir=cache_dir)
+    sizes = {
+        "num_tokens": tokenizer.quantizer.num_codes,
+        "max_tokens": math.prod(tokenizer.token_grid(preset.grid.shape_zyx[0])),
+        "text_width": text.width,
+    }
+    module = {"text": text, "tokenizer": tokenizer, "maskgit": build(model["maskgit"], **sizes)}
+    networks = {"maskgit": {**_arguments(model["maskgit"]), **sizes}}
+    if model.get("token_critic"):
+        module["token_critic"] = build(model["token_critic"], **sizes)
+        networks["token_critic"] = {**_arguments(model["token_critic"]), **sizes}
+    description = _later_description(networks, text.describe(), file)
+    return Assembled(preset, module, description, _tokenizer_data(tokenizer, file))
+
+
+def _assemble_superres(
+    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str
+) -> Assembled:
+    tokenizer, preset = rebuild_network(file, "ctvit"), rebuild_preset(file)
+    text = build_conditioner(text_encoder, cache_dir=cache_dir)
+    sizes = {"text_width": text.width}
+    module = {
+        "text": text,
+        "unet": build(model["unet"], **sizes),
+        "process": build(model["process"]),
+    }
+    networks = {"unet": {**_arguments(model["unet"]), **sizes}}
+    description = _later_description(networks, text.describe(), file) | {"process": _arguments(model["process"])}
+    return Assembled(preset, module, description, _tokenizer_data(tokenizer, file))
+
+
+def _tokenizer_data(tokenizer: Any, file: StageFile) -> dict[str, Any]:
+    return {"tokenizer": tokenizer, "tokenizer_sha256": file.sha256}
+
+
+def _later_description(networks: dict[str, Any], text: dict[str, Any], file: StageFile) -> dict[str, Any]:
+    return {
+        "networks": networks,
+        "text": text,
+        "preset": file.description["preset"],
+        "tokenizer_sha256": file.sha256,
+    }
+
+
+def _arguments(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if not key.startswith("_")}

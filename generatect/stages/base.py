@@ -1,0 +1,88 @@
+"""What the three stages share: the description in the checkpoint, seeded draws, optimizer and schedule."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from generatect import __version__
+from generatect.checkpoints.stage_file import DESCRIPTION_KEY, FORMAT
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class Stage(L.LightningModule):
+    """One stage of training.
+
+    Args:
+        description: plain values that rebuild what is trained; written into every checkpoint.
+        optimizer: parameters → optimizer.
+        warmup_steps: steps of linear warm-up of the learning rate; afterwards it falls along a cosine.
+        final_lr_ratio: learning rate at the end, relative to its peak.
+        seed: of the draws that training makes (masks, noise, dropped text).
+    """
+
+    def __init__(
+        self,
+        *,
+        description: dict[str, Any],
+        optimizer: OptimizerFactory,
+        warmup_steps: int = 100,
+        final_lr_ratio: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.description = description
+        self.make_optimizer = optimizer
+        self.warmup_steps, self.final_lr_ratio, self.seed = warmup_steps, final_lr_ratio, seed
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over all trainable parameters, its schedule advanced every step."""
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.warmup_cosine(optimizer), "interval": "step"},
+        }
+
+    def warmup_cosine(self, optimizer: Optimizer) -> LambdaLR:
+        """Linear warm-up, then half a cosine down to `final_lr_ratio` at the last step."""
+        warmup, last, floor = self.warmup_steps, self.num_steps, self.final_lr_ratio
+
+        def ratio(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            progress = min(1.0, (step - warmup) / max(1, last - warmup))
+            return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+        return LambdaLR(optimizer, ratio)
+
+    @property
+    def num_steps(self) -> int:
+        """Training steps of the run, counted in batches."""
+        return int(self.trainer.limit_train_batches)
+
+    def draws(self, batch_idx: int, purpose: str = "train") -> torch.Generator:
+        """A CPU generator for one step: it depends on seed, purpose, step and rank alone, so a resumed run repeats none."""
+        offset = {"train": 0, "val": 1}[purpose]
+        rank = self.global_rank if purpose == "train" else 0
+        mixed = ((self.seed * 2 + offset) * 1_000_003 + batch_idx) * 4_099 + rank
+        return torch.Generator().manual_seed(mixed % 2**63)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what rebuilds the stage."""
+        checkpoint[DESCRIPTION_KEY] = {"format": FORMAT, "version": __version__, **self.description}
+
+    def log_all(self, prefix: str, values: dict[str, Tensor | float], batch_size: int) -> None:
+        """Logs values under `prefix/`, at every step while training and averaged over validation."""
+        self.log_dict(
+            {f"{prefix}/{key}": value for key, value in values.items()},
+            on_step=prefix == "train",
+            on_epoch=prefix != "train",
+            batch_size=batch_size,
+            sync_dist=prefix != "train",
+        )

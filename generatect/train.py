@@ -1,0 +1,102 @@
+"""`python -m generatect.train stage=ctvit|transformer|superres …`: trains one stage."""
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
+from generatect.config.build import build
+from generatect.config.command import run_command
+from generatect.files import writable_folder
+from generatect.stages.assemble import Assembled, assemble
+
+
+def train(
+    *,
+    stage: dict[str, Any],
+    model: dict[str, Any],
+    preset: dict[str, Any],
+    data: dict[str, Any],
+    text_encoder: dict[str, Any],
+    trainer: dict[str, Any],
+    callbacks: dict[str, Any],
+    logger: dict[str, Any],
+    output: str,
+    steps: int,
+    val_every: int,
+    seed: int,
+    tokenizer: str | None,
+    resume: str | None,
+    cache_dir: str,
+) -> None:
+    """Trains `stage` for `steps` batches and writes `OUTPUT/STAGE.safetensors`.
+
+    Args:
+        stage: name, Lightning module and data module.
+        model: sizes of volumes and networks.
+        preset: how a volume comes onto the model's grid; a later stage takes its tokenizer's.
+        data: source of pairs of volume and report.
+        text_encoder: reports → features.
+        trainer: arguments of `lightning.Trainer`.
+        callbacks: by name.
+        logger: by name.
+        output: folder of checkpoints, logs and previews.
+        steps: batches to train.
+        val_every: batches between validations.
+        seed: of everything random.
+        tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
+        resume: a `.ckpt` to go on from.
+        cache_dir: folder of computed arrays.
+
+    Raises:
+        InputError: a checkpoint is missing or of another stage, the output cannot be written, the data cannot be used.
+    """
+    folder, name = writable_folder(output), stage["name"]
+    if resume is not None:
+        read_stage_file(resume, name, "resume")
+    L.seed_everything(seed, verbose=False)
+    torch.set_float32_matmul_precision("high")
+
+    built = assemble(
+        name, model=model, preset=preset, text_encoder=text_encoder, tokenizer=tokenizer, cache_dir=cache_dir
+    )
+    pairs = build(data["pairs"])
+    notice = getattr(pairs, "notice", None)
+    description = {**built.description, "stage": name, "notice": notice}
+    datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
+    module = build(stage["module"], description=description, seed=seed, **built.module)
+    print(summary(name, built, len(pairs), steps))
+
+    shown = {key: {"preset": built.preset, "notice": notice} if key == "previews" else {} for key in callbacks}
+    runner = build(
+        trainer,
+        limit_train_batches=steps,
+        val_check_interval=min(val_every, steps),
+        callbacks=[build(entry, **shown[key]) for key, entry in callbacks.items()],
+        logger=[build(entry) for entry in logger.values()],
+    )
+    runner.fit(module, datamodule=datamodule, ckpt_path=resume)
+
+    runner.save_checkpoint(folder / "last.ckpt")
+    if runner.is_global_zero:
+        file = read_stage_file(folder / "last.ckpt", name)
+        kept = {"text", *description["networks"]}
+        state = {key: value for key, value in file.state.items() if key.split(".")[0] in kept}
+        write_stage_file(folder / f"{name}.safetensors", file.description, state)
+        print(f"wrote {folder / f'{name}.safetensors'}")
+
+
+def summary(name: str, built: Assembled, num_pairs: int, steps: int) -> str:
+    """What is about to happen, in two lines."""
+    sizes = ", ".join(
+        f"{key} {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M"
+        for key, network in built.module.items()
+        if isinstance(network, torch.nn.Module)
+    )
+    z, y, x = built.preset.grid.shape_zyx
+    return f"stage {name}: {sizes}\n{num_pairs} volumes on {z} × {y} × {x} voxels, preset {built.preset.name}, {steps} steps"
+
+
+if __name__ == "__main__":
+    run_command("train", train)
