@@ -68,6 +68,9 @@ def train(
     module = build(stage["module"], description=description, seed=seed, **built.module)
     print(summary(name, built, len(pairs), steps))
 
+    if not datamodule.val_indices:
+        print("no validation: none of the patients falls into its share; raise stage.datamodule.val_fraction for one")
+        callbacks = {key: entry for key, entry in callbacks.items() if not entry.get("monitor", "").startswith("val/")}
     shown = {key: {"preset": built.preset, "notice": notice} if key == "previews" else {} for key in callbacks}
     runner = build(
         trainer,

@@ -23,7 +23,7 @@ class TransformerStage(Stage):
         tokenizer: frozen CT-ViT, for previews alone.
         token_critic: learns to find wrong tokens; None trains none.
         text_drop_prob: probability of withholding a report, for guidance.
-        num_steps: decoding steps whose mask ratios are trained.
+        mask_steps: decoding steps whose mask ratios are trained.
         label_smoothing: of the cross-entropy.
         preview_guidance: guidance scale of previews.
         description, optimizer, warmup_steps, final_lr_ratio, seed: see `Stage`.
