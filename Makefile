@@ -44,10 +44,13 @@ format: $(READY)  ## formats the code
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-phantom: $(READY)  ## trains the three stages on phantoms from nothing and measures them (2 cores: see the README)
+phantom: $(READY)  ## trains the three stages on phantoms from nothing and measures them (2 cores, see the README)
 	@$(RUN) -m generatect.train experiments=phantom/ctvit output=$(PHANTOM)/ctvit
-	@$(RUN) -m generatect.train experiments=phantom/superres output=$(PHANTOM)/superres tokenizer=$(PHANTOM)/ctvit & \
-	 $(RUN) -m generatect.train experiments=phantom/transformer output=$(PHANTOM)/transformer tokenizer=$(PHANTOM)/ctvit && wait $$!
+	@export OMP_NUM_THREADS=1; set -e; \
+	 $(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres \
+	   > $(PHANTOM)/superres.log 2>&1 & superres=$$!; echo "superres trains beside transformer: $(PHANTOM)/superres.log"; \
+	 $(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer; \
+	 wait $$superres
 	@$(RUN) -m generatect.prove weights=$(PHANTOM) output=$(PHANTOM)/proof
 
 wheel: $(READY)  ## dist/generatect-*.whl

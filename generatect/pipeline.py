@@ -128,7 +128,7 @@ class TextToCT:
     @torch.inference_mode()
     def upscale(
         self,
-        lowres: Float[Tensor, "1 z y x"],
+        lowres: Float[Tensor, "1 z h w"],
         prompt: str,
         seed: int,
         options: UpscaleOptions,

@@ -44,16 +44,28 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     file = find_weights(weights, "ctvit")
     preset, where = rebuild_preset(file), pick_device(device)
     network = rebuild_network(file, "ctvit").to(where)
+    print(estimate(network, preset, where, len(found)))
     with bars() as show:
         for index, (path, name) in enumerate(found):
-            started = time.monotonic()
             scores = _reconstruct_one(path, folder / name, network, preset, where, file.sha256, file.description["notice"])
-            if index == 0 and len(found) > 1:
-                print(f"{len(found)} volumes, about {duration((time.monotonic() - started) * (len(found) - 1))} to go")
             print(f"{path}: PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}, on the model's grid "
                   f"{scores['grid_psnr_db']:.1f} dB, {scores['grid_ssim']:.3f}")
             print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
+
+
+def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: int) -> str:
+    """What the work will cost, from timing the network on the first few slices of an empty volume."""
+    z, y, x = preset.grid.shape_zyx
+    num_slices = min(z, 1 + network.slice_patch_size)
+    started = time.monotonic()
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, num_slices, y, x, device=device)).reconstruction.sum().item()
+    seconds = (time.monotonic() - started) * z / num_slices * num_volumes
+    return (
+        f"{num_volumes} volume{'s' * (num_volumes != 1)} through a grid of {z} × {y} × {x} voxels: about "
+        f"{duration(seconds)} on {device}, and the time to read, resample and write them"
+    )
 
 
 def find_volumes(path: Path) -> list[tuple[Path, str]]:

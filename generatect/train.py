@@ -1,13 +1,17 @@
 """`python -m generatect.train stage=ctvit|transformer|superres …`: trains one stage."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from omegaconf import OmegaConf
 
 from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
 from generatect.config.build import build
 from generatect.config.command import run_command
+from generatect.data.module import PairsDataModule
+from generatect.errors import InputError
 from generatect.files import writable_folder
 from generatect.stages.assemble import Assembled, assemble
 
@@ -52,7 +56,12 @@ def train(
     Raises:
         InputError: a checkpoint is missing or of another stage, the output cannot be written, the data cannot be used.
     """
-    folder, name = writable_folder(output), stage["name"]
+    settings, name = dict(locals()), stage["name"]
+    for key, value, least in (("steps", steps, 1), ("val_every", val_every, 1), ("seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{key}={value}: expected at least {least}")
+    if resume is not None and Path(resume).suffix != ".ckpt":
+        raise InputError(f"resume={resume}: expected the .ckpt of an interrupted run, such as OUTPUT/last.ckpt")
     if resume is not None:
         read_stage_file(resume, name, "resume")
     L.seed_everything(seed, verbose=False)
@@ -66,7 +75,9 @@ def train(
     description = {**built.description, "stage": name, "notice": notice}
     datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
     module = build(stage["module"], description=description, seed=seed, **built.module)
-    print(summary(name, built, len(pairs), steps))
+    folder = writable_folder(output)
+    OmegaConf.save(settings, folder / "config.yaml")
+    print(summary(name, built, datamodule, steps))
 
     if not datamodule.val_indices:
         print("no validation: none of the patients falls into its share; raise stage.datamodule.val_fraction for one")
@@ -79,9 +90,9 @@ def train(
         callbacks=[build(entry, **shown[key]) for key, entry in callbacks.items()],
         logger=[build(entry) for entry in logger.values()],
     )
-    runner.fit(module, datamodule=datamodule, ckpt_path=resume)
+    runner.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
 
-    runner.save_checkpoint(folder / "last.ckpt")
+    runner.save_checkpoint(folder / "last.ckpt", weights_only=False)
     if runner.is_global_zero:
         file = read_stage_file(folder / "last.ckpt", name)
         kept = {"text", *description["networks"]}
@@ -90,7 +101,7 @@ def train(
         print(f"wrote {folder / f'{name}.safetensors'}")
 
 
-def summary(name: str, built: Assembled, num_pairs: int, steps: int) -> str:
+def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> str:
     """What is about to happen, in two lines."""
     sizes = ", ".join(
         f"{key} {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M"
@@ -98,7 +109,10 @@ def summary(name: str, built: Assembled, num_pairs: int, steps: int) -> str:
         if isinstance(network, torch.nn.Module)
     )
     z, y, x = built.preset.grid.shape_zyx
-    return f"stage {name}: {sizes}\n{num_pairs} volumes on {z} × {y} × {x} voxels, preset {built.preset.name}, {steps} steps"
+    return (
+        f"stage {name}: {sizes}\n{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "
+        f"{z} × {y} × {x} voxels, preset {built.preset.name}, {steps} steps"
+    )
 
 
 if __name__ == "__main__":

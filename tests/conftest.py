@@ -1,14 +1,23 @@
-"""What every test may use: recordings of the released models, real CT, and the measure of agreement."""
+"""What every test may use: recordings of the released models, real CT, the measure of agreement, the commands."""
 
+import contextlib
+import importlib
+import io
 import json
 import os
+import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from safetensors import safe_open
 from torch import Tensor
+
+from generatect.config.command import run_command
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -65,6 +74,69 @@ def assert_relative():
         assert deviation <= tolerance, f"relative deviation {deviation:.2e} > {tolerance:.0e}"
 
     return check
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory) -> Callable[..., Ended]:
+    """Function that runs `python -m generatect.NAME OVERRIDES` in this process, from an empty folder."""
+
+    def run(name: str, *overrides: str) -> Ended:
+        function = getattr(importlib.import_module(f"generatect.{name}"), name)
+        GlobalHydra.instance().clear()
+        out, err, code, argv = io.StringIO(), io.StringIO(), 0, sys.argv
+        sys.argv = [name, *overrides]
+        try:
+            with (
+                contextlib.chdir(tmp_path_factory.mktemp("cwd")),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                run_command(name, function)
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.argv = argv
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train_tiny(command, tmp_path_factory) -> Callable[..., Path]:
+    """Function that trains a stage of the smallest model on phantoms, and returns its output folder."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def train(stage: str, *overrides: str, output: Path | None = None) -> Path:
+        output = output or tmp_path_factory.mktemp(stage)
+        small = ("model=tiny", "data.pairs.num=20", "steps=4", "val_every=2", "stage.datamodule.batch_size=2")
+        quick = ("text_encoder.encoder.num_buckets=64", "trainer.accelerator=cpu", f"cache_dir={cache}")
+        ended = command("train", f"stage={stage}", *small, *quick, f"output={output}", *overrides)
+        assert ended.code == 0, ended.err
+        return output
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(train_tiny, tmp_path_factory) -> Path:
+    """Folder with all three stages, trained in turn for four steps."""
+    folder = tmp_path_factory.mktemp("weights")
+    for stage in ("ctvit", "transformer", "superres"):
+        earlier = () if stage == "ctvit" else (f"tokenizer={folder / 'ctvit.safetensors'}",)
+        output = train_tiny(stage, "callbacks=ema", "callbacks.ema.every=1", "callbacks.ema.start=0", *earlier)
+        for suffix in (".safetensors", ".ckpt"):
+            name = stage if suffix == ".safetensors" else "last"
+            shutil.copy(output / f"{name}{suffix}", folder / f"{stage}{suffix}")
+    return folder
 
 
 @pytest.fixture(autouse=True)

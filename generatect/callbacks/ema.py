@@ -37,9 +37,15 @@ class WeightAveraging(L.Callback):
         self.average: dict[str, Tensor] = {}
         self._trained: dict[str, Tensor] = {}
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Brings a resumed average to the device, which the module reaches only after its checkpoint is read."""
+        self.average = {key: value.to(pl_module.device) for key, value in self.average.items()}
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Moves the average toward the weights."""
-        step = args[2] + 1
+        step = batch_idx + 1
         if step % self.every:
             return
         weights = self._weights(pl_module)
@@ -70,11 +76,12 @@ class WeightAveraging(L.Callback):
         """Writes the average beside the trained weights, and never one in place of the other."""
         if self._trained:
             checkpoint["state_dict"].update(self._trained)
-        checkpoint[EMA_KEY] = self.average or {k: v.detach() for k, v in self._weights(pl_module).items()}
+        if self.average:
+            checkpoint[EMA_KEY] = self.average
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Goes on from the saved average."""
-        self.average = {key: value.to(pl_module.device) for key, value in checkpoint.get(EMA_KEY, {}).items()}
+        self.average = dict(checkpoint.get(EMA_KEY, {}))
 
     def _weights(self, module: L.LightningModule) -> dict[str, Tensor]:
         return {

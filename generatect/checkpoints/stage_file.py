@@ -64,7 +64,7 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{setting}={path}: no such file; name a checkpoint that a training wrote")
+        raise InputError(f"{setting}={path}: no such file; name a checkpoint that a training wrote, or its folder")
     try:
         description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
     except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError, _Unpickling) as error:

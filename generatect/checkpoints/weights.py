@@ -28,13 +28,21 @@ def find_weights(weights: str | Mapping[str, str], stage: str) -> StageFile:
         if stage not in weights:
             raise InputError(f"weights: no file for stage '{stage}'; add {stage}:FILE")
         return read_stage_file(weights[stage], stage, f"weights.{stage}")
-    folder = SHIPPED.get(weights, Path(weights))
-    if folder.is_file():
-        return read_stage_file(folder, stage)
-    for suffix in (".safetensors", ".ckpt"):
-        if (folder / f"{stage}{suffix}").is_file():
-            return read_stage_file(folder / f"{stage}{suffix}", stage)
-    raise InputError(
-        f"weights={weights}: no {stage}.safetensors or {stage}.ckpt there; "
-        f"give a folder with them, or one of: {', '.join(SHIPPED)}"
-    )
+    return read_stage_of(SHIPPED.get(weights, Path(weights)), stage, "weights")
+
+
+def read_stage_of(path: str | Path, stage: str, setting: str) -> StageFile:
+    """Reads a stage from a file, or from the folder that a training or several trainings wrote.
+
+    A folder is searched for `STAGE.safetensors`, `STAGE/STAGE.safetensors` and `STAGE.ckpt`, in this order.
+
+    Raises:
+        InputError: nothing there, or a file of another stage.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_stage_file(path, stage, setting)
+    for name in (f"{stage}.safetensors", f"{stage}/{stage}.safetensors", f"{stage}.ckpt"):
+        if (path / name).is_file():
+            return read_stage_file(path / name, stage, setting)
+    raise InputError(f"{setting}={path}: no {stage}.safetensors in this folder; name the one that its training wrote")

@@ -26,6 +26,8 @@ ALLOWED_TARGETS = (
     "lightning.pytorch.strategies.",
     "torch.optim.",
 )
+HOMES = ("generatect.", "lightning.pytorch.", "torch.optim.")
+"""Where what a target names must be defined."""
 _RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 # An int where a float is asked for is fine (PEP 484); YAML writes 1 for 1.0.
 _NUMERIC_TOWER = BeartypeConf(is_pep484_tower=True)
@@ -68,13 +70,26 @@ def check_arguments(function: Callable, arguments: Mapping[str, Any], where: str
             raise InputError(f"{prefix}{name}: {value!r} is not of the expected type {_readable(hint)}")
 
 
+def parameters_of(target: Any) -> list[str]:
+    """Arguments of what an allowed `_target_` names.
+
+    Raises:
+        InputError: it is not allowed, or not there.
+    """
+    return list(inspect.signature(_allowed(target, "")).parameters)
+
+
 def _allowed(target: str, where: str) -> Callable:
     if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
         raise InputError(f"{where}._target_: {target!r} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}")
     try:
-        return get_object(target)
+        found = get_object(target)
     except Exception as error:  # hydra wraps whatever the import raised
-        raise InputError(f"{where}._target_: {target!r} cannot be imported ({error})") from error
+        raise InputError(f"{where}._target_: {target!r} cannot be imported ({' '.join(str(error).split())})") from error
+    home = f"{getattr(found, '__module__', None)}."
+    if not callable(found) or not home.startswith(HOMES):  # "generatect.files.os.remove" reaches through a module
+        raise InputError(f"{where}._target_: {target!r} is not allowed; it is no class or function of that package")
+    return found
 
 
 def _type_hints(function: Callable) -> dict[str, Any]:
@@ -98,8 +113,15 @@ def _fits(value: Any, hint: Any) -> bool:
     options = typing.get_args(hint) or (hint,)
     if isinstance(value, bool):  # bool is an int to Python, not to a reader of YAML
         return any(option is bool or option in (Any, object, True, False) for option in options)
-    candidates = (value, tuple(value)) if isinstance(value, list) else (value,)
-    return any(is_bearable(candidate, hint, conf=_NUMERIC_TOWER) for candidate in candidates)
+    if not isinstance(value, list):
+        return _is(value, hint)
+    if not (_is([], hint) or _is((), hint)):
+        return _is(tuple(value), hint)  # of fixed length
+    return all(_is([item], hint) or _is((item,), hint) for item in value)  # beartype itself looks at one item alone
+
+
+def _is(value: Any, hint: Any) -> bool:
+    return is_bearable(value, hint, conf=_NUMERIC_TOWER)
 
 
 def _readable(hint: Any) -> str:

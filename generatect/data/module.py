@@ -61,8 +61,12 @@ class PairsDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless; the trainer's number of steps ends it."""
-        rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EndlessShuffle(len(self.train_indices), self.seed, rank, num_replicas)
+        rank, num_replicas, done = 0, 1, 0
+        if self.trainer:
+            rank, num_replicas = self.trainer.global_rank, self.trainer.world_size
+            done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed  # not 0 in a resumed run
+        start = done * self.batch_size * num_replicas
+        sampler = EndlessShuffle(len(self.train_indices), self.seed, rank, num_replicas, start)
         return self._loader(self.train_data, sampler)
 
     def val_dataloader(self) -> DataLoader | list:

@@ -22,7 +22,7 @@ from generatect.phantom.report import case_seed
 DETECTORS = FINDINGS + tuple(f"{name}/{side}" for name in SIDED for side in ("left", "right"))
 """Keys of the scores: every finding on any side, and sided ones per side."""
 
-MAX_BLUR = 1.0
+MAX_BLUR = 1.3
 FIT_PREVALENCE = 0.4
 RIDGE = 0.01
 
@@ -54,7 +54,7 @@ class Detectors:
     bias: Float64[np.ndarray, "k"]
 
     @classmethod
-    def fit(cls, grid: Grid, num: int = 3000, seed: int = 900, noise_hu: float = 30.0) -> "Detectors":
+    def fit(cls, grid: Grid, num: int = 3000, seed: int = 900, noise_hu: float = 60.0) -> "Detectors":
         """Fit on seeded phantoms, each slightly blurred and noisy so that the detectors bear a tokenizer's smoothing.
 
         Args:
@@ -134,7 +134,7 @@ def separations(
     """Scores of those with and without, per detector, ready for `auroc`.
 
     Keys are `DETECTORS`, and "NAME/left|right" for the control of each sided finding: the left detector between
-    phantoms with the finding on the right alone and phantoms without it, which should be unable to tell them apart (0.5).
+    phantoms with the finding on the right alone and phantoms without it, which it should not tell apart (0.5).
     """
     result = {}
     has = dict(zip(DETECTORS, truths.T > 0, strict=True))

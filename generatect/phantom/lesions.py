@@ -32,10 +32,10 @@ def paint_consolidation(canvas: Canvas, patient: Patient, finding: Finding, cavi
 
 
 def paint_nodule(canvas: Canvas, patient: Patient, finding: Finding, cavity: np.ndarray) -> None:
-    """A round soft-tissue lesion of 32 to 46 mm in the front of the lung."""
+    """A round soft-tissue lesion of 36 to 52 mm in the front of the lung."""
     sign = SIGNS[finding.side]
-    center = {"upper": (46, -38, sign * 68), "lower": (-8, -30, sign * 92)}[finding.place]
-    radius = 16 + 6 * finding.grade + finding.shift[0]
+    center = {"upper": (46, -38, sign * 68), "lower": (-4, -34, sign * 100)}[finding.place]
+    radius = 19 + 6 * finding.grade + finding.shift[0]
     jitter = 4 * np.array(finding.shift)
     _paint_within(canvas, cavity, np.array(center) * patient.scale + jitter, (radius,) * 3, 45.0)
 

@@ -50,7 +50,7 @@ def paint_case(canvas: Canvas, case: PhantomCase) -> None:
     trunk.paint_ribs(canvas, patient)
 
     emphysema = found.get("Emphysema")
-    organs.paint_lungs(canvas, patient, cavity, 85 + 30 * emphysema.grade if emphysema else 0.0)
+    organs.paint_lungs(canvas, patient, cavity, 100 + 30 * emphysema.grade if emphysema else 0.0)
     if finding := found.get("Consolidation"):
         lesions.paint_consolidation(canvas, patient, finding, cavity)
     if finding := found.get("Lung nodule"):

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-Point = Sequence[float]
+Point = Sequence[float | int] | np.ndarray
 Field = Callable[[np.ndarray], np.ndarray]
 SUBSAMPLES = ((np.arange(4, dtype=np.float32) - 1.5) / 4)[:, None]
 
@@ -85,19 +85,6 @@ def separable(canvas: Canvas, field_z: Field, field_y: Field, field_x: Field) ->
     total = (means[0][:, None] + means[1])[:, :, None] + means[2]
     width = (widths[0][:, None] + widths[1] + 1e-9)[:, :, None] + widths[2]
     return inside(total, width)
-
-
-def slab(axis_mm: np.ndarray, spacing_mm: float, low_mm: float, high_mm: float) -> np.ndarray:
-    """Fraction of each voxel between two planes along one axis (exact), 1-D."""
-    upper = np.minimum(axis_mm + spacing_mm / 2, high_mm)
-    lower = np.maximum(axis_mm - spacing_mm / 2, low_mm)
-    return (np.maximum(upper - lower, 0) / spacing_mm).astype(np.float32)
-
-
-def box(canvas: Canvas, low_mm: Point, high_mm: Point) -> np.ndarray:
-    """Coverage of an axis-aligned box (exact)."""
-    z, y, x = (slab(*arguments) for arguments in zip(canvas.axes_mm, canvas.spacing_mm, low_mm, high_mm, strict=True))
-    return z[:, None, None] * y[:, None] * x
 
 
 def _quadratic(matrix: np.ndarray, canvas: Canvas, center_mm: Point, constant: float) -> np.ndarray:
@@ -173,7 +160,7 @@ def paint_ellipsoid(
         part.paint(ellipsoid(part, center_mm, radii_mm, axes), hu)
 
 
-def paint_tube(canvas: Canvas, points_mm: Sequence[Point], radius_mm: float, hu: float) -> None:
+def paint_tube(canvas: Canvas, points_mm: Sequence[Point] | np.ndarray, radius_mm: float, hu: float) -> None:
     """Paint a chain of capsules, touching only their bounding boxes."""
     points = [[float(value) for value in point] for point in points_mm]
     for start, stop in pairwise(points):

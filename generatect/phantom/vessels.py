@@ -62,7 +62,7 @@ def tree_template(seed: int) -> Tree:
 
 @cache
 def _samples(seed: int, step_mm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points along a tree of average size, at most `step_mm` apart: [n, 3] places, [n] volumes, [n] tubes they are in."""
+    """Points along a tree of average size, at most `step_mm` apart: [n, 3] places, [n] volumes, [n] tubes."""
     tree = tree_template(seed)
     lengths = np.linalg.norm((tree.stops - tree.starts) * AVERAGE_EXTENT_MM, axis=1)
     counts = np.maximum(1, np.ceil(lengths / step_mm).astype(int))

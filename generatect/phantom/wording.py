@@ -1,4 +1,4 @@
-"""The phrases of phantom reports: a bank for training, and one of phrases that never occur in training though their words do."""
+"""The phrases of phantom reports: one bank for training, one of other phrases made of the same words."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,8 @@ class WordBank:
     """Phrases of one way of wording.
 
     A phrase may hold `{size}` (an adjective of severity), `{a_size}` (the same with its article), `{side}` and
-    `{place}`; one that starts with `+` is plural. A carrier makes a sentence of a phrase: `{phrase}` with `{is}` or `{was}`.
+    `{place}`; one that starts with `+` is plural. A carrier makes a sentence of a phrase:
+    `{phrase}` with `{is}` or `{was}`.
 
     Attributes:
         named: finding → phrases that state it.

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
-from generatect.checkpoints.stage_file import StageFile, read_stage_file
+from generatect.checkpoints.stage_file import StageFile
+from generatect.checkpoints.weights import read_stage_of
 from generatect.config.build import build
 from generatect.ct.preset import Preset
 from generatect.errors import InputError
@@ -40,7 +41,7 @@ def assemble(
     preset: dict[str, Any],
     text_encoder: dict[str, Any],
     tokenizer: str | None,
-    cache_dir: str,
+    cache_dir: str | None,
 ) -> Assembled:
     """Builds the networks of `stage`.
 
@@ -51,7 +52,7 @@ def assemble(
         return _assemble_ctvit(model, preset)
     if tokenizer is None:
         raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
-    file = read_stage_file(tokenizer, "ctvit", "tokenizer")
+    file = read_stage_of(tokenizer, "ctvit", "tokenizer")
     return {"transformer": _assemble_transformer, "superres": _assemble_superres}[stage](
         model, text_encoder, file, cache_dir
     )
@@ -74,7 +75,7 @@ def _assemble_ctvit(model: dict[str, Any], preset: dict[str, Any]) -> Assembled:
 
 
 def _assemble_transformer(
-    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str
+    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str | None
 ) -> Assembled:
     tokenizer, preset = rebuild_network(file, "ctvit"), rebuild_preset(file)
     text = build_conditioner(text_encoder, cache_dir=cache_dir)
@@ -83,28 +84,24 @@ def _assemble_transformer(
         "max_tokens": math.prod(tokenizer.token_grid(preset.grid.shape_zyx[0])),
         "text_width": text.width,
     }
-    module = {"text": text, "tokenizer": tokenizer, "maskgit": build(model["maskgit"], **sizes)}
-    networks = {"maskgit": {**_arguments(model["maskgit"]), **sizes}}
-    if model.get("token_critic"):
-        module["token_critic"] = build(model["token_critic"], **sizes)
-        networks["token_critic"] = {**_arguments(model["token_critic"]), **sizes}
+    module, networks = {"text": text, "tokenizer": tokenizer}, {}
+    for name in ("maskgit", "token_critic"):
+        if model.get(name):
+            node = {**sizes, **model[name]}  # a published network has room for more tokens than its grid needs
+            module[name], networks[name] = build(node), _arguments(node)
     description = _later_description(networks, text.describe(), file)
     return Assembled(preset, module, description, _tokenizer_data(tokenizer, file))
 
 
 def _assemble_superres(
-    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str
+    model: dict[str, Any], text_encoder: dict[str, Any], file: StageFile, cache_dir: str | None
 ) -> Assembled:
     tokenizer, preset = rebuild_network(file, "ctvit"), rebuild_preset(file)
     text = build_conditioner(text_encoder, cache_dir=cache_dir)
-    sizes = {"text_width": text.width}
-    module = {
-        "text": text,
-        "unet": build(model["unet"], **sizes),
-        "process": build(model["process"]),
-    }
-    networks = {"unet": {**_arguments(model["unet"]), **sizes}}
-    description = _later_description(networks, text.describe(), file) | {"process": _arguments(model["process"])}
+    node = {"text_width": text.width, **model["unet"]}
+    module = {"text": text, "unet": build(node), "process": build(model["process"])}
+    description = _later_description({"unet": _arguments(node)}, text.describe(), file)
+    description["process"] = _arguments(model["process"])
     return Assembled(preset, module, description, _tokenizer_data(tokenizer, file))
 
 

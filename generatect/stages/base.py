@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from generatect import __version__
+from generatect.checkpoints.resume import go_on
 from generatect.checkpoints.stage_file import DESCRIPTION_KEY, FORMAT
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -76,6 +77,11 @@ class Stage(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what rebuilds the stage."""
         checkpoint[DESCRIPTION_KEY] = {"format": FORMAT, "version": __version__, **self.description}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on after the checkpoint's last batch."""
+        if self._trainer is not None:
+            go_on(checkpoint, self.num_steps)
 
     def log_all(self, prefix: str, values: dict[str, Tensor | float], batch_size: int) -> None:
         """Logs values under `prefix/`, at every step while training and averaged over validation."""

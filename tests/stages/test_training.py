@@ -1,0 +1,130 @@
+"""The three stages through the real commands, on the smallest model."""
+
+import hashlib
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from generatect.checkpoints.stage_file import EMA_KEY, read_stage_file
+from generatect.pipeline import TextToCT
+
+STAGES = ("ctvit", "transformer", "superres")
+AVERAGED = {"ctvit": {"ctvit"}, "transformer": {"maskgit", "text"}, "superres": {"unet", "text"}}
+QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu")
+
+
+@pytest.fixture(scope="session")
+def earlier(tiny_weights):
+    """Function from a stage to the setting it needs beside its own."""
+    return lambda stage: [] if stage == "ctvit" else [f"tokenizer={tiny_weights / 'ctvit.safetensors'}"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_export_holds_the_average_and_nothing_frozen(tiny_weights, stage):
+    exported = read_stage_file(tiny_weights / f"{stage}.safetensors", stage)
+    content = torch.load(tiny_weights / f"{stage}.ckpt", weights_only=True)
+    trained, average = content["state_dict"], content[EMA_KEY]
+    owned = {"ctvit": {"ctvit", "discriminator"}, "transformer": {"maskgit", "text", "token_critic"}}
+    assert {key.split(".")[0] for key in trained} == owned.get(stage, AVERAGED[stage])
+    assert {key.split(".")[0] for key in average} == AVERAGED[stage]
+    assert all(torch.equal(exported.state[key], average[key]) for key in average)
+    assert any(not torch.equal(average[key], trained[key]) for key in average)
+
+
+def test_checkpoint_and_export_rebuild_the_same_networks(tiny_weights):
+    files = {stage: str(tiny_weights / f"{stage}.ckpt") for stage in STAGES}
+    models = TextToCT.load(str(tiny_weights), "cpu"), TextToCT.load(files, "cpu")
+    for name in ("tokenizer", "maskgit", "tokens_text", "unet", "slices_text"):
+        ours, theirs = (getattr(model, name).state_dict() for model in models)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_steps_resumed_for_two_more_are_four(train_tiny, earlier, stage):
+    ema = ["callbacks=ema", "callbacks.ema.every=1", "callbacks.ema.start=0", "~callbacks.previews", *earlier(stage)]
+    whole = train_tiny(stage, *ema)
+    half = train_tiny(stage, "steps=2", *ema)
+    resumed = train_tiny(stage, f"resume={half / 'last.ckpt'}", *ema)
+    same_folder = train_tiny(stage, f"resume={half / 'last.ckpt'}", *ema, output=half)
+    for output in (resumed, same_folder):
+        _assert_same_state(whole / "last.ckpt", output / "last.ckpt")
+        assert (whole / f"{stage}.safetensors").read_bytes() == (output / f"{stage}.safetensors").read_bytes()
+
+
+def test_a_run_broken_off_between_validations_goes_on(train_tiny):
+    settings = ("val_every=4", "~callbacks.previews", "callbacks.latest.every=3")
+    whole = train_tiny("ctvit", *settings, "callbacks.latest.path=${output}/third.ckpt")
+    resumed = train_tiny("ctvit", *settings, f"resume={whole / 'third.ckpt'}")  # what a run killed in batch 4 leaves
+    _assert_same_state(whole / "last.ckpt", resumed / "last.ckpt")
+
+
+def test_a_finished_run_has_nothing_to_resume(command, tiny_weights, tmp_path):
+    settings = ("model=tiny", "data.pairs.num=20", "trainer.accelerator=cpu", "steps=4")
+    ended = command("train", *settings, f"resume={tiny_weights / 'ctvit.ckpt'}", f"output={tmp_path / 'o'}")
+    assert ended.code == 2
+    assert "4 steps are done" in ended.err
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_seed_gives_other_weights(train_tiny, earlier, tiny_weights, stage):
+    other = train_tiny(stage, "seed=1", "steps=1", "~callbacks.previews", *earlier(stage))
+    assert (other / f"{stage}.safetensors").read_bytes() != (tiny_weights / f"{stage}.safetensors").read_bytes()
+
+
+def test_generated_bytes_depend_on_seed_and_prompt_alone(command, tiny_weights, tmp_path):
+    def run(name: str, *overrides: str) -> dict[str, str]:
+        folder = tmp_path / name
+        ended = command("generate", f"weights={tiny_weights}", f"output={folder}", *QUICK, *overrides)
+        assert ended.code == 0, ended.err
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+    first, again = run("a", "prompt=Large effusion.", "seed=3"), run("b", "prompt=Large effusion.", "seed=3")
+    assert list(first) == ["generated.json", "generated.nii.gz", "generated.png"]
+    assert first == again
+    assert run("c", "prompt=Large effusion.", "seed=4")["generated.nii.gz"] != first["generated.nii.gz"]
+    table = tmp_path / "prompts.csv"
+    table.write_text("name,prompt\nx,Normal chest.\ny,Large effusion.\n")
+    beside = run("d", f"prompts={table}", "seed=2")  # the second prompt is sampled with seed 3
+    assert beside["y.nii.gz"] == first["generated.nii.gz"]
+    assert beside["x.nii.gz"] != beside["y.nii.gz"]
+    image = nib.load(tmp_path / "a" / "generated.nii.gz")
+    assert image.shape == (32, 32, 5)
+    np.testing.assert_allclose(image.header.get_zooms(), (12, 12, 301.5 / 5), rtol=1e-5)
+    assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
+
+
+def test_a_reconstruction_lies_on_its_input(command, tiny_weights, real_ct_dir, tmp_path):
+    source = real_ct_dir / "chest_a.nii.gz"
+    ended = command("reconstruct", f"input={source}", f"output={tmp_path}", f"weights={tiny_weights}", "device=cpu")
+    assert ended.code == 0, ended.err
+    original, result = nib.load(source), nib.load(tmp_path / "chest_a.nii.gz")
+    assert result.shape == original.shape
+    np.testing.assert_allclose(result.affine, original.affine, atol=1e-4)
+    assert nib.aff2axcodes(result.affine) == nib.aff2axcodes(original.affine)
+    assert (tmp_path / "chest_a.png").is_file()
+    assert (tmp_path / "chest_a.json").is_file()
+
+
+def test_training_on_ones_own_two_scans(command, real_ct_dir, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("volume,patient,text\nchest_a,a,Clear lungs.\nchest_b,b,Nodule.\n")
+    data = ("data=folder", f"data.root={real_ct_dir}", f"data.table={table}", f"cache_dir={tmp_path / 'cache'}")
+    small = ("model=tiny", "steps=2", "stage.datamodule.batch_size=2", "trainer.accelerator=cpu")
+    output = tmp_path / "ctvit"
+    ended = command("train", *data, *small, f"output={output}", "stage.datamodule.val_fraction=0.0")
+    assert ended.code == 0, ended.err
+    assert ended.err == ""
+    assert read_stage_file(output / "ctvit.safetensors", "ctvit").description["notice"] is None
+
+
+def _assert_same_state(one, other):
+    one, other = (torch.load(path, weights_only=True) for path in (one, other))
+    for part in ("state_dict", EMA_KEY):
+        assert all(torch.equal(value, other[part][key]) for key, value in one.get(part, {}).items())
+    for ours, theirs in zip(one["optimizer_states"], other["optimizer_states"], strict=True):
+        for index, state in ours["state"].items():
+            assert all(torch.equal(value, theirs["state"][index][key]) for key, value in state.items())
+    assert one["lr_schedulers"] == other["lr_schedulers"]

@@ -1,0 +1,155 @@
+"""Every YAML composes, passes the check, and builds what it describes."""
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from generatect.checkpoints.stage_file import StageFile
+from generatect.config.build import build
+from generatect.config.check import check_arguments, check_config
+from generatect.config.command import resolve
+from generatect.config.resolvers import config_folder, register_resolvers
+from generatect.export import export
+from generatect.generate import generate
+from generatect.phantom.__main__ import write_phantoms
+from generatect.pipeline import TokenOptions, UpscaleOptions
+from generatect.prove import prove
+from generatect.reconstruct import reconstruct
+from generatect.stages import assemble
+from generatect.text.t5 import T5TextEncoder
+from generatect.train import train
+
+CONF = config_folder()
+ROOT = CONF.parent
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+CHOICES = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml"))]
+EXPERIMENTS = [str(path.relative_to(ROOT / "experiments").with_suffix("")) for path in (ROOT / "experiments").rglob("*.yaml")]
+ENTRY_POINTS = {
+    "train": train,
+    "generate": generate,
+    "reconstruct": reconstruct,
+    "prove": prove,
+    "phantom": write_phantoms,
+    "export": export,
+}
+MANDATORY = {"folder": ["data.root=x", "data.table=y"], "reconstruct": ["input=x"], "export": ["weights=x"]}
+BESIDE = {("model", "released"): ["preset=released"]}
+MILLION = 1e6
+
+
+def composed(name: str, *overrides: str) -> dict:
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config = compose(name, overrides=list(overrides))
+        plain = resolve(config)
+    check_config(plain)
+    check_arguments(ENTRY_POINTS[name], plain)
+    return plain
+
+
+def networks(config: dict, stage: str, monkeypatch) -> dict[str, torch.nn.Module]:
+    """Networks of a stage on the meta device; a later stage gets a tokenizer file that holds no numbers."""
+    ctvit = {key: value for key, value in config["model"]["ctvit"].items() if not key.startswith("_")}
+    preset = {key: value for key, value in config["preset"].items() if not key.startswith("_")}
+    name = config["preset"]["_target_"].rpartition(".")[2].removesuffix("Preset").lower()
+    description = {"stage": "ctvit", "networks": {"ctvit": ctvit}, "preset": {"name": name, **preset}}
+    with torch.device("meta"):
+        state = {f"ctvit.{key}": value for key, value in build(config["model"]["ctvit"]).state_dict().items()}
+        file = StageFile(Path("tokenizer.safetensors"), description, state, "0" * 64)
+        monkeypatch.setattr(assemble, "read_stage_of", lambda *_: file)
+        built = assemble.assemble(
+            stage,
+            model=config["model"],
+            preset=config["preset"],
+            text_encoder=config["text_encoder"],
+            tokenizer="tokenizer.safetensors",
+            cache_dir=None,
+        )
+    return {key: value for key, value in built.module.items() if isinstance(value, torch.nn.Module)}
+
+
+def num_parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture
+def t5_of_published_width(monkeypatch):
+    """T5 is on the Hub, which tests do not reach; only its width matters here."""
+    monkeypatch.setattr(T5TextEncoder, "__init__", lambda self, **_: None)
+    monkeypatch.setattr(T5TextEncoder, "width", 768)
+    monkeypatch.setattr(T5TextEncoder, "identity", "0")
+    monkeypatch.setattr(T5TextEncoder, "describe", lambda self: {"kind": "t5"}, raising=False)
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_every_command_composes(name):
+    plain = composed(name, *MANDATORY.get(name, []))
+    if "tokens" in plain:
+        check_arguments(TokenOptions, plain["tokens"])
+        check_arguments(UpscaleOptions, plain["upscale"])
+
+
+def test_every_file_is_a_command_or_a_choice():
+    commands = {path.stem for path in CONF.glob("*.yaml")} - {"trainer"}
+    assert commands == set(ENTRY_POINTS)
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_builds(group, choice, monkeypatch, t5_of_published_width):
+    single = [f"callbacks={choice}"] if group == "callbacks" else [f"{group}={choice}"]
+    config = composed("train", *single, *MANDATORY.get(choice, []), *BESIDE.get((group, choice), []))
+    match group:
+        case "callbacks":
+            for node in config["callbacks"].values():
+                objects = {"preset": None} if node["_target_"].endswith("Previews") else {}
+                assert isinstance(build(node, **objects), L.Callback)
+        case "data":
+            if choice == "phantom":
+                assert len(build(config["data"]["pairs"])) == config["data"]["pairs"]["num"]
+        case "logger":
+            assert set(config["logger"]) == {choice}
+        case "model":
+            for stage in ("ctvit", "transformer", "superres"):
+                assert networks(config, stage, monkeypatch)
+        case "preset":
+            assert build(config["preset"]).name == choice
+        case "text_encoder":
+            assert "text" in networks(config, "transformer", monkeypatch)
+        case "stage":
+            assert config["stage"]["name"] == choice
+            built = build(config["stage"]["module"]["optimizer"])([torch.nn.Parameter(torch.zeros(1))])
+            assert isinstance(built, torch.optim.Optimizer)
+        case "strategy" if choice != "fsdp":  # that one needs a GPU
+            build(config["trainer"], accelerator="cpu", devices=1, logger=False, callbacks=[])
+        case "strategy":
+            build(config["trainer"]["strategy"])
+        case "precision" if choice != "fp16":  # likewise
+            build(config["trainer"], accelerator="cpu", logger=False, callbacks=[])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_builds(name, monkeypatch):
+    config = composed("train", f"experiments={name}", "tokenizer=x")
+    assert networks(config, config["stage"]["name"], monkeypatch)
+    assert {"_target_", "networks"} <= set(config["callbacks"]["ema"])
+    header = (ROOT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert header[0] == "# @package _global_"
+    assert header[1].startswith(f"# python -m generatect.train experiments={name}")
+
+
+def test_published_sizes(monkeypatch, t5_of_published_width):
+    config = composed("train", "model=released", "preset=released", "text_encoder=t5")
+    sizes = {
+        name: num_parameters(network) / MILLION
+        for stage in ("ctvit", "transformer", "superres")
+        for name, network in networks(config, stage, monkeypatch).items()
+        if name not in ("tokenizer", "text")
+    }
+    expected = {"ctvit": 43.3, "discriminator": 20.7, "maskgit": 40.4, "unet": 22.2}
+    assert sizes == {name: pytest.approx(value, abs=0.05) for name, value in expected.items()}
+    assert build(config["preset"]).grid.shape_zyx == (201, 128, 128)
