@@ -1,4 +1,4 @@
-"""`python -m generatect.export weights=DIR output=DIR half=true`: the stages of a model in one folder, to use or share."""
+"""`python -m generatect.export weights=DIR output=DIR half=true`: a model's stages in one folder."""
 
 from generatect.checkpoints.stage_file import STAGES, write_stage_file
 from generatect.checkpoints.weights import find_weights

@@ -7,7 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset, rebuild_process, rebuild_text
+from generatect.checkpoints.rebuild import (
+    codebook_sha256,
+    rebuild_network,
+    rebuild_preset,
+    rebuild_process,
+    rebuild_text,
+)
 from generatect.checkpoints.weights import find_weights
 from generatect.ct.preset import Preset
 from generatect.diffusion.process import SuperResProcess
@@ -85,6 +91,11 @@ class TextToCT:
                 raise InputError(
                     f"{files[stage].path}: trained on another grid than {files['ctvit'].path}; use stages of one model"
                 )
+        if files["transformer"].description.get("codebook_sha256") not in (None, codebook_sha256(files["ctvit"])):
+            raise InputError(
+                f"{files['transformer'].path}: trained on the tokens of another tokenizer than {files['ctvit'].path}; "
+                "use stages of one model"
+            )
         where = pick_device(device)
         notices = [file.description.get("notice") for file in files.values()]
         return cls(

@@ -1,7 +1,6 @@
 """`python -m generatect.prove weights=DIR output=DIR`: what phantom weights reach on phantoms they never met."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -47,9 +47,13 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     print(estimate(network, preset, where, len(found)))
     with bars() as show:
         for index, (path, name) in enumerate(found):
-            scores = _reconstruct_one(path, folder / name, network, preset, where, file.sha256, file.description["notice"])
-            print(f"{path}: PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}, on the model's grid "
-                  f"{scores['grid_psnr_db']:.1f} dB, {scores['grid_ssim']:.3f}")
+            scores = _reconstruct_one(
+                path, folder / name, network, preset, where, file.sha256, file.description["notice"]
+            )
+            print(
+                f"{path}: PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}, on the model's grid "
+                f"{scores['grid_psnr_db']:.1f} dB, {scores['grid_ssim']:.3f}"
+            )
             print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
 
@@ -103,7 +107,9 @@ def _reconstruct_one(
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_nifti(target.with_name(f"{target.name}.nii.gz"), result, layout, description="SYNTHETIC generatect")
-    caption = f"PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}" + (f" · weights: {notice}" if notice else "")
+    caption = f"PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}" + (
+        f" · weights: {notice}" if notice else ""
+    )
     comparison({"input": original, "reconstruction": result}, target.with_name(f"{target.name}.png"), caption)
     sidecar = {
         "notice": "SYNTHETIC: a model's reconstruction of a CT",

@@ -110,7 +110,8 @@ def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> s
     )
     z, y, x = built.preset.grid.shape_zyx
     return (
-        f"stage {name}: {sizes}\n{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "
+        f"stage {name}: {sizes}\n"
+        f"{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "
         f"{z} × {y} × {x} voxels, preset {built.preset.name}, {steps} steps"
     )
 

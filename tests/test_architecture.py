@@ -12,7 +12,9 @@ MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-ENTRY_POINTS = {f"generatect.{name}" for name in ("train", "generate", "reconstruct", "prove", "export", "phantom.__main__")}
+ENTRY_POINTS = {
+    f"generatect.{name}" for name in ("train", "generate", "reconstruct", "prove", "export", "phantom.__main__")
+}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.
 ALLOWED = {

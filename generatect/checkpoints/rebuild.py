@@ -4,6 +4,7 @@ A file is data: it names which of our networks it holds and their constructor ar
 user's configuration. Nothing else that it says is ever called.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -26,24 +27,47 @@ Built = TypeVar("Built")
 
 def rebuild_network(file: StageFile, name: str) -> nn.Module:
     """The network `name` of a stage file with its weights, in eval mode, without gradients."""
-    network = _build(_NETWORKS[name], file.description["networks"][name], f"{file.path}: networks.{name}")
+    network = _build(_NETWORKS[name], _described(file, "networks", name), f"{file.path}: networks.{name}")
     return _load_frozen(network, file, name)
 
 
 def rebuild_preset(file: StageFile) -> Preset:
     """The preset that the stage was trained with: its grid, and how a volume comes onto it."""
-    preset = file.description["preset"]
-    return _build(_PRESETS[preset["name"]], {k: v for k, v in preset.items() if k != "name"}, f"{file.path}: preset")
+    arguments = dict(_described(file, "preset"))
+    name = arguments.pop("name", None)
+    if name not in _PRESETS:
+        raise InputError(f"{file.path}: preset {name!r}, expected one of {', '.join(_PRESETS)}; update generatect")
+    return _build(_PRESETS[name], arguments, f"{file.path}: preset")
+
+
+def codebook_sha256(file: StageFile) -> str:
+    """What a tokenizer's tokens mean: hash of its codebook, the same for its fp16 export and for its `.ckpt`."""
+    codebook = file.state["ctvit.quantizer.codebook"].half().contiguous()
+    return hashlib.sha256(codebook.numpy().tobytes()).hexdigest()
 
 
 def rebuild_process(file: StageFile) -> SuperResProcess:
     """What the super-resolution stage diffuses."""
-    return _build(SuperResProcess, file.description["process"], f"{file.path}: process")
+    return _build(SuperResProcess, _described(file, "process"), f"{file.path}: process")
 
 
 def rebuild_text(file: StageFile, cache_dir: str | None = None) -> TextConditioner:
     """The text conditioner of a stage with its trained parts."""
-    return _load_frozen(build_conditioner(file.description["text"], cache_dir=cache_dir), file, "text")
+    return _load_frozen(build_conditioner(_described(file, "text"), cache_dir=cache_dir), file, "text")
+
+
+def _described(file: StageFile, *keys: str) -> Mapping[str, Any]:
+    """A part of the description.
+
+    Raises:
+        InputError: it is not there.
+    """
+    node: Any = file.description
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
+        raise InputError(f"{file.path}: its description lacks {'.'.join(keys)}; export it again from its training")
+    return node
 
 
 def _build(function: Callable[..., Built], arguments: Mapping[str, Any], where: str) -> Built:

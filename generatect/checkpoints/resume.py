@@ -13,9 +13,9 @@ def steps_done(checkpoint: dict[str, Any]) -> int:
 def go_on(checkpoint: dict[str, Any], num_steps: int) -> None:
     """Makes a checkpoint look like one written between two batches, in place.
 
-    A run is one epoch of `num_steps` batches. Lightning would start a new epoch after a checkpoint from a run's end, and
-    validate anew or skip a batch after one from within a batch or a validation; the weights mean the same in all of
-    them: so many batches are done.
+    A run is one epoch of `num_steps` batches. Lightning would start a new epoch after a checkpoint from a run's end,
+    and validate anew or skip a batch after one from within a batch or a validation; the weights mean the same in all
+    of them: so many batches are done.
 
     Raises:
         InputError: nothing is left to do.

@@ -71,7 +71,9 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"{setting}={path}: not a readable generatect checkpoint ({reason})") from error
     if description.get("format") != FORMAT or description.get("stage") not in STAGES:
-        raise InputError(f"{setting}={path}: format {description.get('format')!r}, expected {FORMAT}; update generatect")
+        raise InputError(
+            f"{setting}={path}: format {description.get('format')!r}, expected {FORMAT}; update generatect"
+        )
     if stage is not None and description["stage"] != stage:
         raise InputError(f"{setting}={path}: a checkpoint of stage '{description['stage']}', expected stage '{stage}'")
     return StageFile(path, description, state, sha256_of_file(path))
@@ -92,10 +94,17 @@ _Unpickling = torch.serialization.pickle.UnpicklingError
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
-        description = json.loads((file.metadata() or {})[DESCRIPTION_KEY])
-        return description, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        description = json.loads((file.metadata() or {}).get(DESCRIPTION_KEY, "null"))
+        return _mapping(description), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def _read_ckpt(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return content[DESCRIPTION_KEY], {**content["state_dict"], **content.get(EMA_KEY, {})}
+    content = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    state = {**_mapping(content.get("state_dict")), **_mapping(content.get(EMA_KEY, {}))}
+    return _mapping(content.get(DESCRIPTION_KEY)), state
+
+
+def _mapping(content: object) -> dict:
+    if not isinstance(content, dict):
+        raise ValueError("no description of a stage in it")
+    return content

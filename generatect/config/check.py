@@ -1,8 +1,8 @@
 """Checks a composed configuration before anything is built from it.
 
-The constructor is the schema: a mapping with `_target_` must name something from the allow-list, and its other keys must
-be arguments of that callable with values of the annotated types. A typo, a string where a number belongs or a foreign
-target is one line, seconds before a model would have been built.
+The constructor is the schema: a mapping with `_target_` must name something from the allow-list, and its other keys
+must be arguments of that callable with values of the annotated types. A typo, a string where a number belongs or a
+foreign target is one line, seconds before a model would have been built.
 """
 
 import difflib
@@ -79,9 +79,11 @@ def parameters_of(target: Any) -> list[str]:
     return list(inspect.signature(_allowed(target, "")).parameters)
 
 
-def _allowed(target: str, where: str) -> Callable:
+def _allowed(target: Any, where: str) -> Callable:
     if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
-        raise InputError(f"{where}._target_: {target!r} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}")
+        raise InputError(
+            f"{where}._target_: {target!r} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}"
+        )
     try:
         found = get_object(target)
     except Exception as error:  # hydra wraps whatever the import raised

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterator
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -50,6 +52,7 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
 
     def call(config: DictConfig) -> None:
         try:
+            give_each_job_its_folder(config)
             plain = resolve(config)
             check_config(plain)
             check_arguments(function, plain)
@@ -94,6 +97,13 @@ def quote_free_text(argument: str) -> str:
     trailing = value[len(value.rstrip("\\")) :]
     quoted = re.sub(r"(\\*)'", r"\1\1\\'", value.removesuffix(trailing)) + trailing * 2
     return f"{key}='{quoted}'".replace("${", r"\${")
+
+
+def give_each_job_its_folder(config: DictConfig) -> None:
+    """In a sweep, job 3 writes to `output`/3: jobs that differ in a setting must not overwrite each other."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN and "output" in config:
+        config.output = f"{config.output}/{hydra_config.job.num}"
 
 
 def resolve(config: DictConfig) -> dict:

@@ -18,7 +18,7 @@ SILENCED = (
 
 
 def quiet() -> None:
-    """Silences Lightning's banners and tips, errors that Hydra logs and raises as well, and the warnings named above."""
+    """Silences Lightning's banners, errors that Hydra both logs and raises, and the warnings named above."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)

@@ -30,7 +30,9 @@ def explain(error: HydraException, config_name: str, overrides: list[str]) -> st
         return f"{group}={choice}: no such choice, {did_you_mean(choice, choices(group))}"
     if isinstance(error, OverrideParseException):
         reason = str(error).splitlines()[0]
-        return f"{error.override}: cannot be read as key=value ({reason}); put a value with brackets, commas or = in quotes"
+        return (
+            f"{error.override}: cannot be read as key=value ({reason}); put a value with brackets or commas in quotes"
+        )
     found = _COULD_NOT_OVERRIDE.match(str(error))
     if found is None:
         return None

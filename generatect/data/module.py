@@ -47,7 +47,9 @@ class PairsDataModule(L.LightningDataModule):
         parts = split_by_patient([pairs.patient(i) for i in range(len(pairs))], val_fraction=val_fraction, seed=seed)
         self.train_indices, self.val_indices = parts["train"], parts["val"][:max_val_items]
         if not self.train_indices:
-            raise InputError(f"data: no volume left for training out of {len(pairs)}; lower val_fraction={val_fraction}")
+            raise InputError(
+                f"data: no volume left for training out of {len(pairs)}; lower val_fraction={val_fraction}"
+            )
 
     def make_dataset(self, indices: list[int]) -> Dataset:
         """The items of the given pairs; an item is addressed by (position, index)."""

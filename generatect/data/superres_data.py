@@ -7,7 +7,6 @@ from torch.utils.data import Dataset
 
 from generatect.ct.intensity import hu_to_model
 from generatect.ct.preset import Preset
-from generatect.data.cache import ArrayCache
 from generatect.data.inputs import ModelInputs
 from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs

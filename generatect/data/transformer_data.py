@@ -6,7 +6,6 @@ from torch.utils.data import Dataset
 
 from generatect.ct.preset import Preset
 from generatect.data.cache import ArrayCache
-from generatect.data.inputs import ModelInputs
 from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs
 from generatect.data.tokens import encode_tokens

@@ -19,8 +19,8 @@ def psnr(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) 
 
 def ssim(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
     """Structural similarity of axial slices (Wang et al. 2004: 11 × 11 Gaussian window), averaged over slices."""
-    slices = (_clip(volume)[:, None] for volume in (other_hu, original_hu))
-    value = structural_similarity_index_measure(*slices, data_range=DATA_RANGE_HU)
+    other, original = _clip(other_hu)[:, None], _clip(original_hu)[:, None]
+    value = structural_similarity_index_measure(other, original, data_range=DATA_RANGE_HU)
     assert isinstance(value, Tensor)
     return value.item()
 

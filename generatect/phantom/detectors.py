@@ -14,7 +14,7 @@ from generatect.ct.grid import Grid
 from generatect.errors import InputError
 from generatect.files import atomic_path
 from generatect.phantom.case import PhantomCase, sample_case
-from generatect.phantom.features import blur, pool
+from generatect.phantom.features import blur, patchy, pool
 from generatect.phantom.findings import FINDINGS, SIDED
 from generatect.phantom.render import render
 from generatect.phantom.report import case_seed
@@ -23,6 +23,7 @@ DETECTORS = FINDINGS + tuple(f"{name}/{side}" for name in SIDED for side in ("le
 """Keys of the scores: every finding on any side, and sided ones per side."""
 
 MAX_BLUR = 1.3
+MAX_PATCH_HU = 80.0
 FIT_PREVALENCE = 0.4
 RIDGE = 0.01
 
@@ -55,7 +56,7 @@ class Detectors:
 
     @classmethod
     def fit(cls, grid: Grid, num: int = 3000, seed: int = 900, noise_hu: float = 60.0) -> "Detectors":
-        """Fit on seeded phantoms, each slightly blurred and noisy so that the detectors bear a tokenizer's smoothing.
+        """Fit on seeded phantoms, each a little blurred, patchy and noisy, so that the detectors bear a tokenizer.
 
         Args:
             grid: grid of the volumes to be read.
@@ -73,6 +74,7 @@ class Detectors:
         for index in range(num):
             case = sample_case(case_seed(seed, index), FIT_PREVALENCE)
             voxels_hu = render(case, grid, noise_hu * generator.random()).voxels_hu
+            voxels_hu = voxels_hu + MAX_PATCH_HU * generator.random() * patchy(grid.shape_zyx, generator)
             features.append(pool(blur(voxels_hu, MAX_BLUR * generator.random())))
             targets.append(truth(case))
         weights, mean, bias = ridge(np.stack(features), np.stack(targets), RIDGE)

@@ -1,4 +1,4 @@
-"""What detectors read in a volume: area averages of its HU, and the slight blur that they are trained to bear."""
+"""What detectors read in a volume: area averages of its HU; and the defects that they are trained to bear."""
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -7,6 +7,8 @@ from generatect.ct.intensity import HU_RANGE
 
 POOLED_SHAPE = (17, 24, 24)
 """Voxels are averaged to at most this many: about 16 mm in each direction."""
+
+PATCHES = (9, 6, 6)
 
 LUNG_CEILING_HU, BONE_FLOOR_HU = -200.0, 250.0
 """Besides the mean HU, the mean of what lies below and above these: aerated lung, and bone, calcium and metal."""
@@ -42,3 +44,10 @@ def blur(voxels: Float32[np.ndarray, "z y x"], amount: float) -> Float32[np.ndar
         before, after = padded.take(range(size), axis), padded.take(range(2, size + 2), axis)
         voxels = np.float32(1 - amount / 2) * voxels + np.float32(amount / 4) * (before + after)
     return voxels
+
+
+def patchy(shape_zyx: tuple[int, int, int], generator: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
+    """Standard normal offsets, one for each of 9 × 6 × 6 blocks: a tokenizer errs by patches."""
+    blocks = generator.standard_normal(PATCHES, dtype=np.float32)
+    index = [np.arange(size) * num // size for size, num in zip(shape_zyx, PATCHES, strict=True)]
+    return blocks[np.ix_(*index)]

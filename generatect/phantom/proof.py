@@ -4,7 +4,7 @@ Every function takes the model as an argument and returns plain numbers.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from generatect.phantom.report import Report
 Progress = Callable[[str, int, int], None]
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """The part of CT-ViT that is measured."""
 
@@ -148,7 +149,7 @@ def measure_obedience(
 def _side_scores(
     scores: dict[str, np.ndarray], name: str, detector_side: str, named_side: str, sides: np.ndarray, denied: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One side's detector on prompts naming one side alone, and on prompts denying; standardised, so that sides pool."""
+    """One side's detector on prompts naming one side alone, and on prompts denying; standardised to pool sides."""
     values = scores[f"{name}/{detector_side}"]
     values = (values - values[denied].mean()) / values[denied].std()
     return values[sides == named_side], values[denied]
@@ -157,5 +158,3 @@ def _side_scores(
 def _psnr(mean_squared_error: float) -> float:
     """PSNR in dB of values in [-1, 1], whose range is 2 (2000 HU)."""
     return 10 * float(np.log10(4 / mean_squared_error))
-
-

@@ -11,7 +11,7 @@ from torch import Tensor
 def guided(
     conditional: Float[Tensor, "*shape"], unconditional: Float[Tensor, "*shape"], scale: float
 ) -> Float[Tensor, "*shape"]:
-    """U + scale · (c - u): 0 ignores the text, 1 follows it, above 1 exaggerates it."""
+    """Guided score u + scale · (c - u): 0 ignores the text, 1 follows it, above 1 exaggerates it."""
     return torch.lerp(unconditional, conditional, scale)
 
 

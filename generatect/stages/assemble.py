@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
+from generatect.checkpoints.rebuild import codebook_sha256, rebuild_network, rebuild_preset
 from generatect.checkpoints.stage_file import StageFile
 from generatect.checkpoints.weights import read_stage_of
 from generatect.config.build import build
@@ -115,6 +115,7 @@ def _later_description(networks: dict[str, Any], text: dict[str, Any], file: Sta
         "text": text,
         "preset": file.description["preset"],
         "tokenizer_sha256": file.sha256,
+        "codebook_sha256": codebook_sha256(file),
     }
 
 

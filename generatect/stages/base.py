@@ -68,7 +68,7 @@ class Stage(L.LightningModule):
         return int(self.trainer.limit_train_batches)
 
     def draws(self, batch_idx: int, purpose: str = "train") -> torch.Generator:
-        """A CPU generator for one step: it depends on seed, purpose, step and rank alone, so a resumed run repeats none."""
+        """A CPU generator for one step, of seed, purpose, step and rank alone, so that a resumed run repeats none."""
         offset = {"train": 0, "val": 1}[purpose]
         rank = self.global_rank if purpose == "train" else 0
         mixed = ((self.seed * 2 + offset) * 1_000_003 + batch_idx) * 4_099 + rank

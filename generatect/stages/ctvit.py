@@ -91,7 +91,9 @@ class CTViTStage(Stage):
             losses["adversarial"] = self._weighted_adversarial_loss(fake, losses)
         self._step(0, sum(losses.values()))
         self.lr_schedulers().step()  # type: ignore[union-attr]
-        self.log_all("train", {**losses, "perplexity": output.perplexity, "psnr": _psnr(reconstruction_loss)}, len(volume))
+        self.log_all(
+            "train", {**losses, "perplexity": output.perplexity, "psnr": _psnr(reconstruction_loss)}, len(volume)
+        )
 
         if adversarial and batch_idx % self.discriminator_every == self.discriminator_every - 1:
             result = discriminator_loss(

@@ -81,7 +81,12 @@ def test_a_stack_trace_for_whoever_wants_one(command, monkeypatch, tmp_path):
 
 def test_a_sweep_goes_on_after_a_bad_job(command, tmp_path):
     ended = command(
-        "generate", "-m", "seed=1,2", "prompt=x", f"weights={tmp_path / 'none'}", f"hydra.sweep.dir={tmp_path / 'sweep'}"
+        "generate",
+        "-m",
+        "seed=1,2",
+        "prompt=x",
+        f"weights={tmp_path / 'none'}",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
     )
     assert ended.code == 2
     assert ended.err.count("none: no such file") == 2

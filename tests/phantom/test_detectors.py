@@ -16,7 +16,7 @@ GRID = Grid((9, 24, 24), (33.5, 16.0, 16.0))
 
 @pytest.fixture(scope="module")
 def detectors() -> Detectors:
-    return Detectors.fit(GRID, num=220)
+    return Detectors.fit(GRID, num=450)
 
 
 def test_detectors_separate_phantoms_never_seen(detectors):

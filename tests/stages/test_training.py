@@ -1,17 +1,30 @@
 """The three stages through the real commands, on the smallest model."""
 
+import copy
+import functools
 import hashlib
+import itertools
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
+from generatect.checkpoints.rebuild import rebuild_network, rebuild_text
 from generatect.checkpoints.stage_file import EMA_KEY, read_stage_file
 from generatect.pipeline import TextToCT
+from generatect.stages.base import Stage
+from generatect.stages.ctvit import CTViTStage
+from generatect.stages.transformer import TransformerStage
 
 STAGES = ("ctvit", "transformer", "superres")
-AVERAGED = {"ctvit": {"ctvit"}, "transformer": {"maskgit", "text"}, "superres": {"unet", "text"}}
+OWNED = {
+    "ctvit": {"ctvit", "discriminator"},
+    "transformer": {"maskgit", "text", "token_critic"},
+    "superres": {"unet", "text"},
+}
+SHIPPED = {"ctvit": {"ctvit"}, "transformer": {"maskgit", "text", "token_critic"}, "superres": {"unet", "text"}}
+AVERAGE_ALL = ("callbacks.ema.every=1", "callbacks.ema.start=0")
 QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu")
 
 
@@ -25,12 +38,13 @@ def earlier(tiny_weights):
 def test_the_export_holds_the_average_and_nothing_frozen(tiny_weights, stage):
     exported = read_stage_file(tiny_weights / f"{stage}.safetensors", stage)
     content = torch.load(tiny_weights / f"{stage}.ckpt", weights_only=True)
-    trained, average = content["state_dict"], content[EMA_KEY]
-    owned = {"ctvit": {"ctvit", "discriminator"}, "transformer": {"maskgit", "text", "token_critic"}}
-    assert {key.split(".")[0] for key in trained} == owned.get(stage, AVERAGED[stage])
-    assert {key.split(".")[0] for key in average} == AVERAGED[stage]
-    assert all(torch.equal(exported.state[key], average[key]) for key in average)
-    assert any(not torch.equal(average[key], trained[key]) for key in average)
+    trained, average = content["state_dict"], content.get(EMA_KEY, {})
+    assert {key.split(".")[0] for key in trained} == OWNED[stage]
+    assert {key.split(".")[0] for key in exported.state} == SHIPPED[stage]
+    assert all(torch.equal(value, average.get(key, trained[key])) for key, value in exported.state.items())
+    if stage == "superres":  # the one that the original averages
+        assert {key.split(".")[0] for key in average} == {"unet", "text"}
+        assert _moved(average, trained)
 
 
 def test_checkpoint_and_export_rebuild_the_same_networks(tiny_weights):
@@ -44,7 +58,7 @@ def test_checkpoint_and_export_rebuild_the_same_networks(tiny_weights):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_two_steps_resumed_for_two_more_are_four(train_tiny, earlier, stage):
-    ema = ["callbacks=ema", "callbacks.ema.every=1", "callbacks.ema.start=0", "~callbacks.previews", *earlier(stage)]
+    ema = [*AVERAGE_ALL, "~callbacks.previews", *earlier(stage)]
     whole = train_tiny(stage, *ema)
     half = train_tiny(stage, "steps=2", *ema)
     resumed = train_tiny(stage, f"resume={half / 'last.ckpt'}", *ema)
@@ -66,6 +80,54 @@ def test_a_finished_run_has_nothing_to_resume(command, tiny_weights, tmp_path):
     ended = command("train", *settings, f"resume={tiny_weights / 'ctvit.ckpt'}", f"output={tmp_path / 'o'}")
     assert ended.code == 2
     assert "4 steps are done" in ended.err
+
+
+def test_the_discriminator_moves_in_its_own_steps_alone(train_tiny):
+    """One step in three; the tokenizer moves in all of them."""
+    states = [
+        torch.load(train_tiny("ctvit", f"steps={steps}", "~callbacks.previews") / "last.ckpt", weights_only=True)
+        for steps in (1, 2, 3)
+    ]
+    moved = [_moved(*(state["state_dict"] for state in pair)) for pair in itertools.pairwise(states)]
+    assert {key.split(".")[0] for key in moved[0]} == {"ctvit"}
+    assert {key.split(".")[0] for key in moved[1]} == {"ctvit", "discriminator"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_moves_every_parameter(train_tiny, earlier, stage):
+    settings = ("~callbacks.previews", "stage.datamodule.batch_size=8", *earlier(stage))
+    three, six = (
+        torch.load(train_tiny(stage, f"steps={steps}", *settings) / "last.ckpt", weights_only=True) for steps in (3, 6)
+    )
+    stayed = three["state_dict"].keys() - _moved(three["state_dict"], six["state_dict"])
+    assert not {key for key in stayed if key.endswith("weight")}  # of a softmax a bias moves nothing
+
+
+def test_frozen_networks_stay_out_of_a_stage(tiny_weights):
+    tokenizer = rebuild_network(read_stage_file(tiny_weights / "ctvit.safetensors"), "ctvit")
+    maskgit = rebuild_network(read_stage_file(tiny_weights / "transformer.safetensors"), "maskgit")
+    text = rebuild_text(read_stage_file(tiny_weights / "transformer.safetensors"))
+    perceptual = torch.nn.Conv2d(3, 4, 3)
+    optimizer = functools.partial(torch.optim.SGD, lr=0.1)
+    later = TransformerStage(description={}, maskgit=maskgit, text=text, tokenizer=tokenizer, optimizer=optimizer)
+    first = CTViTStage(description={}, ctvit=copy.deepcopy(tokenizer), perceptual=perceptual, optimizer=optimizer)
+    for stage, frozen in ((later, tokenizer), (first, perceptual)):
+        stage.train()
+        inside = {id(parameter) for parameter in stage.parameters()}
+        assert not any(id(parameter) in inside or parameter.requires_grad for parameter in frozen.parameters())
+        assert not frozen.training
+        assert {key.split(".")[0] for key in stage.state_dict()} == {name for name, _ in stage.named_children()}
+
+
+def test_text_dropping_and_masks_differ_between_steps_and_ranks():
+    stage = Stage(description={}, optimizer=functools.partial(torch.optim.SGD, lr=0.1), seed=5)
+
+    def draw(*place: object) -> float:
+        return torch.rand(1, generator=stage.draws(*place)).item()
+
+    values = [draw(step, purpose) for step in range(50) for purpose in ("train", "val")]
+    assert len(set(values)) == len(values)
+    assert draw(7) == draw(7)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -118,6 +180,10 @@ def test_training_on_ones_own_two_scans(command, real_ct_dir, tmp_path):
     assert ended.code == 0, ended.err
     assert ended.err == ""
     assert read_stage_file(output / "ctvit.safetensors", "ctvit").description["notice"] is None
+
+
+def _moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {key for key, value in before.items() if not torch.equal(value, after[key])}
 
 
 def _assert_same_state(one, other):
