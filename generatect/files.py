@@ -34,10 +34,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def writable_folder(path: str | Path, key: str = "output") -> Path:
     """Creates the folder and proves that a file can be written there, before hours are spent on what goes into it.
 
+    `~` is the home folder: a shell leaves it alone behind a `key=`.
+
     Raises:
         InputError: naming the setting, the path and the reason.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

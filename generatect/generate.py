@@ -13,6 +13,7 @@ from generatect.config.command import run_command
 from generatect.ct.nifti import write_nifti
 from generatect.ct.preview import montage
 from generatect.data.prompts import Prompt, gather_prompts
+from generatect.errors import InputError
 from generatect.files import atomic_path, sha256_of_file, writable_folder
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.progress import bars, duration
@@ -53,6 +54,8 @@ def generate(
     """
     check_arguments(TokenOptions, tokens, "tokens")
     check_arguments(UpscaleOptions, upscale, "upscale")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed}: expected a whole number from 0 to {2**32 - 1}")
     wanted = gather_prompts(prompt, prompts)
     folder = writable_folder(output)
     model = TextToCT.load(weights, device, cache_dir)

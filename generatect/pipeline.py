@@ -20,6 +20,7 @@ from generatect.diffusion.process import SuperResProcess
 from generatect.errors import InputError
 from generatect.networks.ctvit import CTViT
 from generatect.networks.maskgit import MaskGIT
+from generatect.networks.token_critic import TokenCritic
 from generatect.networks.unet import SuperResUNet
 from generatect.sampling.maskgit import decode_tokens
 from generatect.sampling.superres import upscale_volume
@@ -61,6 +62,7 @@ class TextToCT:
         preset: the grids of the result.
         tokenizer: decodes tokens.
         maskgit: samples tokens, reading `tokens_text`.
+        token_critic: chooses the tokens to sample again; None: the least certain ones are.
         unet: refines slices as `process` says, reading `slices_text`.
         hashes: SHA-256 of each stage's file.
         notice: what must be said of everything these weights make, or None.
@@ -70,6 +72,7 @@ class TextToCT:
     preset: Preset
     tokenizer: CTViT
     maskgit: MaskGIT
+    token_critic: TokenCritic | None
     tokens_text: TextConditioner
     unet: SuperResUNet
     slices_text: TextConditioner
@@ -91,17 +94,19 @@ class TextToCT:
                 raise InputError(
                     f"{files[stage].path}: trained on another grid than {files['ctvit'].path}; use stages of one model"
                 )
-        if files["transformer"].description.get("codebook_sha256") not in (None, codebook_sha256(files["ctvit"])):
-            raise InputError(
-                f"{files['transformer'].path}: trained on the tokens of another tokenizer than {files['ctvit'].path}; "
-                "use stages of one model"
-            )
+            if files[stage].description.get("codebook_sha256") not in (None, codebook_sha256(files["ctvit"])):
+                raise InputError(
+                    f"{files[stage].path}: trained on the tokens of another tokenizer than {files['ctvit'].path}; "
+                    "use stages of one model"
+                )
         where = pick_device(device)
+        has_critic = "token_critic" in (files["transformer"].description.get("networks") or {})
         notices = [file.description.get("notice") for file in files.values()]
         return cls(
             preset=rebuild_preset(files["ctvit"]),
             tokenizer=rebuild_network(files["ctvit"], "ctvit").to(where),
             maskgit=rebuild_network(files["transformer"], "maskgit").to(where),
+            token_critic=rebuild_network(files["transformer"], "token_critic").to(where) if has_critic else None,
             tokens_text=rebuild_text(files["transformer"], cache_dir).to(where),
             unet=rebuild_network(files["superres"], "unet").to(where),
             slices_text=rebuild_text(files["superres"], cache_dir).to(where),
@@ -132,6 +137,7 @@ class TextToCT:
             num_steps=options.steps,
             guidance=options.guidance,
             temperature=options.temperature,
+            critic=self.token_critic,
             on_step=lambda step, _ids: progress("tokens", step + 1, options.steps),
         )
         return self.tokenizer.decode_ids(ids)

@@ -14,14 +14,12 @@ from generatect.config.command import run_command
 from generatect.ct.nifti import read_nifti_with_layout, write_nifti
 from generatect.ct.preset import Preset
 from generatect.ct.preview import comparison
-from generatect.errors import InputError
+from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.files import atomic_path, sha256_of_file, writable_folder
 from generatect.metrics.reconstruction import psnr, ssim
 from generatect.networks.ctvit import CTViT
 from generatect.pipeline import pick_device
 from generatect.progress import bars, duration
-
-SUFFIXES = (".nii", ".nii.gz")
 
 
 def reconstruct(*, input: str, output: str, weights: str | dict[str, str], device: str) -> None:
@@ -39,7 +37,8 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     Raises:
         InputError: whatever of this cannot be used.
     """
-    found = find_volumes(Path(input))
+    found = find_volumes(Path(input).expanduser())
+    refuse_overwriting(found, Path(output).expanduser())
     folder = writable_folder(output)
     file = find_weights(weights, "ctvit")
     preset, where = rebuild_preset(file), pick_device(device)
@@ -47,13 +46,9 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     print(estimate(network, preset, where, len(found)))
     with bars() as show:
         for index, (path, name) in enumerate(found):
-            scores = _reconstruct_one(
-                path, folder / name, network, preset, where, file.sha256, file.description["notice"]
-            )
-            print(
-                f"{path}: PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}, on the model's grid "
-                f"{scores['grid_psnr_db']:.1f} dB, {scores['grid_ssim']:.3f}"
-            )
+            notice = file.description.get("notice")
+            scores = _reconstruct_one(path, folder / name, network, preset, where, file.sha256, notice)
+            print(f"{path}: {_said(scores)}, on the model's grid {_said(scores, 'grid_')}")
             print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
 
@@ -72,29 +67,9 @@ def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: 
     )
 
 
-def find_volumes(path: Path) -> list[tuple[Path, str]]:
-    """NIfTI files and the names of their results, relative and without suffix.
-
-    Raises:
-        InputError: no such path, or no NIfTI in the folder.
-    """
-    if path.is_file():
-        return [(path, _stem(path.name))]
-    if not path.is_dir():
-        raise InputError(f"input={path}: no such file or folder; name a NIfTI (.nii, .nii.gz) or a folder of them")
-    found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES))
-    if not found:
-        raise InputError(f"input={path}: no .nii or .nii.gz in this folder")
-    return [(file, str(file.relative_to(path).with_name(_stem(file.name)))) for file in found]
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".gz").removesuffix(".nii")
-
-
 def _reconstruct_one(
     path: Path, target: Path, network: CTViT, preset: Preset, device: torch.device, sha256: str, notice: str | None
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     original, layout = read_nifti_with_layout(path)
     model_input = preset.to_model(original)
     with torch.inference_mode():
@@ -103,13 +78,11 @@ def _reconstruct_one(
     seen = [torch.from_numpy(preset.to_volume(array).voxels_hu) for array in (model_input, model_output)]
     own = [torch.from_numpy(volume.voxels_hu).float() for volume in (original, result)]
     scores = {"psnr_db": psnr(*own), "ssim": ssim(*own), "grid_psnr_db": psnr(*seen), "grid_ssim": ssim(*seen)}
-    scores = {key: value if math.isfinite(value) else 999.0 for key, value in scores.items()}
+    scores = {key: 999.0 if value == math.inf else value for key, value in scores.items()}  # JSON has no infinity
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_nifti(target.with_name(f"{target.name}.nii.gz"), result, layout, description="SYNTHETIC generatect")
-    caption = f"PSNR {scores['psnr_db']:.1f} dB, SSIM {scores['ssim']:.3f}" + (
-        f" · weights: {notice}" if notice else ""
-    )
+    caption = _said(scores) + (f" · weights: {notice}" if notice else "")
     comparison({"input": original, "reconstruction": result}, target.with_name(f"{target.name}.png"), caption)
     sidecar = {
         "notice": "SYNTHETIC: a model's reconstruction of a CT",
@@ -125,6 +98,11 @@ def _reconstruct_one(
     with atomic_path(target.with_name(f"{target.name}.json")) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return scores
+
+
+def _said(scores: dict[str, float | None], prefix: str = "") -> str:
+    similarity = scores[f"{prefix}ssim"]
+    return f"PSNR {scores[f'{prefix}psnr_db']:.1f} dB, SSIM " + ("–" if similarity is None else f"{similarity:.3f}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
@@ -14,6 +15,9 @@ from generatect.data.module import PairsDataModule
 from generatect.errors import InputError
 from generatect.files import writable_folder
 from generatect.stages.assemble import Assembled, assemble
+from generatect.stages.limits import check_trainer
+
+MAX_SEED = 2**32 - 1  # NumPy's, which Lightning seeds too
 
 
 def train(
@@ -54,12 +58,16 @@ def train(
         cache_dir: folder of computed arrays.
 
     Raises:
-        InputError: a checkpoint is missing or of another stage, the output cannot be written, the data cannot be used.
+        InputError: a checkpoint is missing or of another stage, the output cannot be written, the data cannot be used,
+            or the trainer cannot do what the stage needs.
     """
     settings, name = dict(locals()), stage["name"]
     for key, value, least in (("steps", steps, 1), ("val_every", val_every, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{key}={value}: expected at least {least}")
+    if seed > MAX_SEED:
+        raise InputError(f"seed={seed}: expected at most {MAX_SEED}")
+    check_trainer(stage, trainer)
     if resume is not None and Path(resume).suffix != ".ckpt":
         raise InputError(f"resume={resume}: expected the .ckpt of an interrupted run, such as OUTPUT/last.ckpt")
     if resume is not None:
@@ -76,11 +84,14 @@ def train(
     datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
     module = build(stage["module"], description=description, seed=seed, **built.module)
     folder = writable_folder(output)
-    OmegaConf.save(settings, folder / "config.yaml")
-    print(summary(name, built, datamodule, steps))
+    is_first = rank_zero_only.rank == 0  # of several processes one speaks and writes
+    if is_first:
+        OmegaConf.save(settings, folder / "config.yaml")
+        print(summary(name, built, datamodule, steps))
 
     if not datamodule.val_indices:
-        print("no validation: none of the patients falls into its share; raise stage.datamodule.val_fraction for one")
+        if is_first:
+            print("no validation: no patient falls into its share; raise stage.datamodule.val_fraction for one")
         callbacks = {key: entry for key, entry in callbacks.items() if not entry.get("monitor", "").startswith("val/")}
     shown = {key: {"preset": built.preset, "notice": notice} if key == "previews" else {} for key in callbacks}
     runner = build(
@@ -109,10 +120,11 @@ def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> s
         if isinstance(network, torch.nn.Module)
     )
     z, y, x = built.preset.grid.shape_zyx
+    preset = built.preset.name if name == "ctvit" else f"{built.preset.name} (the tokenizer's)"
     return (
         f"stage {name}: {sizes}\n"
         f"{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "
-        f"{z} × {y} × {x} voxels, preset {built.preset.name}, {steps} steps"
+        f"{z} × {y} × {x} voxels, preset {preset}, {steps} steps"
     )
 
 

@@ -1,6 +1,7 @@
 """Whatever a user can get wrong ends in one line and exit code 2, with nothing written."""
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+
+from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
 
 GOOD_AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 HEADER = "volume,patient,text\n"
@@ -159,6 +162,22 @@ class TestReconstruct:
         )
         refused("reconstruct", f"input={good}", weights, "device=cuda:77", part="device=cuda:77")
 
+    def test_a_scan_is_never_overwritten(self, command, tiny_weights, tmp_path):
+        folder = tmp_path / "scans"
+        folder.mkdir()
+        before = write_scan(folder / "a.nii.gz").read_bytes()
+        ended = command("reconstruct", f"input={folder}", f"output={folder}", f"weights={tiny_weights}")
+        assert ended.code == 2
+        assert "upon the scan" in ended.err
+        assert [path.name for path in folder.iterdir()] == ["a.nii.gz"]
+        assert (folder / "a.nii.gz").read_bytes() == before
+
+    def test_slices_too_small_for_ssim_are_no_error(self, command, tiny_weights, tmp_path):
+        scan_file = write_scan(tmp_path / "small.nii.gz", scan()[:, :9])
+        ended = command("reconstruct", f"input={scan_file}", f"output={tmp_path / 'out'}", f"weights={tiny_weights}")
+        assert ended.code == 0, ended.err
+        assert json.loads((tmp_path / "out" / "small.json").read_text())["ssim"] is None
+
     def test_one_bad_scan_among_good_ones_is_named(self, command, tiny_weights, tmp_path):
         folder = tmp_path / "scans"
         folder.mkdir()
@@ -185,6 +204,8 @@ class TestGenerate:
             (["prompt=x", "upscale.sampler=magic"], "magic"),
             (["prompt=x", "upscale.slices_per_batch=0"], "slices_per_batch"),
             (["prompt=x", "device=abacus"], "device=abacus"),
+            (["prompt=x", "seed=-1"], "seed=-1"),
+            (["prompt=x", "seed=4294967296"], "seed=4294967296"),
             (["prompt=x", "weights=nowhere"], "weights=nowhere"),
         ],
     )
@@ -195,11 +216,12 @@ class TestGenerate:
         ("content", "part"),
         [
             ("name,report\na,x\n", "no column 'prompt'"),
-            ("name,prompt\na,\n", "line 2"),
-            ("name,prompt\na,x\na,y\n", "line 3"),
-            ("name,prompt\n../a,x\n", "line 2"),
+            ("name,prompt\na,\n", "row 1"),
+            ("name,prompt\na,x\na,y\n", "row 2"),
+            ("name,prompt\n../a,x\n", "row 1"),
+            ("name,prompt\na,Effusion, right.\n", "quotes"),
             ("name,prompt\n", "no rows"),
-            ("", "no rows"),
+            ("", "empty"),
         ],
     )
     def test_tables_of_prompts(self, refused, tiny_weights, tmp_path, content, part):
@@ -221,6 +243,14 @@ class TestGenerate:
         files = {stage: tiny_weights / f"{stage}.safetensors" for stage in ("transformer", "superres")}
         weights = f"weights={{ctvit:{other},transformer:{files['transformer']},superres:{files['superres']}}}"
         refused("generate", "prompt=x", weights, part="trained on the tokens of another tokenizer")
+
+    def test_a_superres_of_another_tokenizer_is_refused(self, refused, tiny_weights, tmp_path):
+        file = read_stage_file(tiny_weights / "superres.safetensors")
+        path = tmp_path / "superres.safetensors"
+        write_stage_file(path, {**file.description, "codebook_sha256": "another"}, file.state)
+        files = {stage: tiny_weights / f"{stage}.safetensors" for stage in ("ctvit", "transformer")}
+        weights = f"weights={{ctvit:{files['ctvit']},transformer:{files['transformer']},superres:{path}}}"
+        refused("generate", "prompt=x", weights, part=f"{path}: trained on the tokens of another tokenizer")
 
 
 def test_a_hostile_checkpoint_is_not_executed(refused, tmp_path):

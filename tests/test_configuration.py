@@ -136,7 +136,7 @@ def test_every_choice_composes_and_builds(group, choice, monkeypatch, t5_of_publ
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_composes_and_builds(name, monkeypatch):
+def test_every_experiment_composes_and_builds(name, monkeypatch, t5_of_published_width):
     text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
     mandatory = MANDATORY["folder"] if "override /data: folder" in text else []
     config = composed("train", f"experiments={name}", *mandatory)
@@ -144,6 +144,22 @@ def test_every_experiment_composes_and_builds(name, monkeypatch):
     header = text.splitlines()
     assert header[0] == "# @package _global_"
     assert header[1].startswith(f"# python -m generatect.train experiments={name}")
+
+
+def test_previews_show_averaged_weights():
+    """Lightning calls them in this order, and averaging takes its weights away again."""
+    names = list(composed("train")["callbacks"])
+    assert names.index("previews") < names.index("ema")
+
+
+@pytest.mark.parametrize("stage", ["ctvit", "transformer", "superres"])
+def test_recipes_of_published_size_hold_the_published_settings(stage, t5_of_published_width):
+    config = composed("train", f"experiments=base/{stage}", *MANDATORY["folder"])
+    module, trainer = config["stage"]["module"], config["trainer"]
+    assert module["optimizer"]["lr"] == {"ctvit": 3e-5, "transformer": 3e-5, "superres": 5e-4}[stage]
+    assert module["optimizer"]["betas"] == [0.9, 0.99]
+    assert trainer["precision"] == "bf16-mixed"
+    assert trainer.get("gradient_clip_val") == {"transformer": 2.0}.get(stage)
 
 
 def test_published_sizes(monkeypatch, t5_of_published_width):

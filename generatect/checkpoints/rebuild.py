@@ -4,12 +4,12 @@ A file is data: it names which of our networks it holds and their constructor ar
 user's configuration. Nothing else that it says is ever called.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from torch import nn
 
+from generatect.checkpoints.codebook import hash_codebook
 from generatect.checkpoints.stage_file import StageFile
 from generatect.config.check import check_arguments
 from generatect.ct.preset import PhysicalPreset, Preset, ReleasedPreset
@@ -17,10 +17,16 @@ from generatect.diffusion.process import SuperResProcess
 from generatect.errors import InputError
 from generatect.networks.ctvit import CTViT
 from generatect.networks.maskgit import MaskGIT
+from generatect.networks.token_critic import TokenCritic
 from generatect.networks.unet import SuperResUNet
 from generatect.text.conditioner import TextConditioner, build_conditioner
 
-_NETWORKS: dict[str, type[nn.Module]] = {"ctvit": CTViT, "maskgit": MaskGIT, "unet": SuperResUNet}
+_NETWORKS: dict[str, type[nn.Module]] = {
+    "ctvit": CTViT,
+    "maskgit": MaskGIT,
+    "token_critic": TokenCritic,
+    "unet": SuperResUNet,
+}
 _PRESETS: dict[str, type] = {"physical": PhysicalPreset, "released": ReleasedPreset}
 Built = TypeVar("Built")
 
@@ -41,9 +47,8 @@ def rebuild_preset(file: StageFile) -> Preset:
 
 
 def codebook_sha256(file: StageFile) -> str:
-    """What a tokenizer's tokens mean: hash of its codebook, the same for its fp16 export and for its `.ckpt`."""
-    codebook = file.state["ctvit.quantizer.codebook"].half().contiguous()
-    return hashlib.sha256(codebook.numpy().tobytes()).hexdigest()
+    """What a tokenizer's tokens mean: see `hash_codebook`."""
+    return hash_codebook(file.state["ctvit.quantizer.codebook"])
 
 
 def rebuild_process(file: StageFile) -> SuperResProcess:
@@ -76,7 +81,11 @@ def _build(function: Callable[..., Built], arguments: Mapping[str, Any], where: 
 
 
 def _load_frozen(network: nn.Module, file: StageFile, name: str) -> Any:
-    result = network.load_state_dict(file.state_of(name), strict=False)
+    try:
+        result = network.load_state_dict(file.state_of(name), strict=False)
+    except RuntimeError as error:  # the first line only says that there are errors
+        reason = " ".join(str(error).splitlines()[-1].split())
+        raise InputError(f"{file.path}: its tensors of '{name}' do not fit its description ({reason})") from error
     wrong = [*result.missing_keys, *result.unexpected_keys]
     if wrong:
         raise InputError(f"{file.path}: {len(wrong)} tensors of '{name}' do not fit, the first is {wrong[0]}")

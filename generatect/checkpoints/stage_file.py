@@ -1,8 +1,8 @@
 """Reads and writes the weights of one stage with the description that rebuilds it.
 
-Two containers hold the same content. `.safetensors` is for use: tensors, and the description as JSON in the header.
-`.ckpt` is Lightning's, for resuming: `state_dict`, and the description under `generatect`. Where a `.ckpt` holds
-averaged weights (EMA), those are what is used.
+Two containers of ours hold the same content. `.safetensors` is for use: tensors, and the description as JSON in the
+header. `.ckpt` is Lightning's, for resuming: `state_dict`, and the description under `generatect`. Where a `.ckpt`
+holds averaged weights (EMA), those are what is used. The three published files are read as well: see `released_stage`.
 """
 
 import json
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from generatect import __version__
+from generatect.checkpoints.released import released_stage
 from generatect.errors import InputError
 from generatect.files import atomic_path, sha256_of_file
 
@@ -52,7 +53,7 @@ class StageFile:
 
 
 def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "weights") -> StageFile:
-    """Reads a stage from `.safetensors` or `.ckpt`, never executing what the file says.
+    """Reads a stage from `.safetensors`, `.ckpt` or a published `.pt`, never executing what the file says.
 
     Args:
         path: the file.
@@ -62,11 +63,11 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
     Raises:
         InputError: no such file, not one of ours, or of another stage.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{setting}={path}: no such file; name a checkpoint that a training wrote, or its folder")
     try:
-        description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+        description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path, stage)
     except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError, _Unpickling) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"{setting}={path}: not a readable generatect checkpoint ({reason})") from error
@@ -98,8 +99,11 @@ def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
         return _mapping(description), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
-def _read_ckpt(path: Path) -> tuple[dict, dict[str, Tensor]]:
+def _read_ckpt(path: Path, stage: str | None) -> tuple[dict, dict[str, Tensor]]:
     content = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    if DESCRIPTION_KEY not in content:
+        description, state = released_stage(content, stage)
+        return {"format": FORMAT, **description}, state
     state = {**_mapping(content.get("state_dict")), **_mapping(content.get(EMA_KEY, {}))}
     return _mapping(content.get(DESCRIPTION_KEY)), state
 

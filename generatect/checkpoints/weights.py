@@ -14,8 +14,8 @@ def find_weights(weights: str | Mapping[str, str], stage: str) -> StageFile:
     """Reads the file of one stage.
 
     Args:
-        weights: "phantom" (shipped), a folder with `STAGE.safetensors` or `STAGE.ckpt`, or a mapping from stage to file
-            (`weights={ctvit:A,transformer:B,superres:C}`).
+        weights: "phantom" (shipped), a folder with a file per stage (see `read_stage_of`), or a mapping from stage to
+            file (`weights={ctvit:A,transformer:B,superres:C}`).
         stage: "ctvit", "transformer" or "superres".
 
     Raises:
@@ -34,15 +34,16 @@ def find_weights(weights: str | Mapping[str, str], stage: str) -> StageFile:
 def read_stage_of(path: str | Path, stage: str, setting: str) -> StageFile:
     """Reads a stage from a file, or from the folder that a training or several trainings wrote.
 
-    A folder is searched for `STAGE.safetensors`, `STAGE/STAGE.safetensors` and `STAGE.ckpt`, in this order.
+    A folder is searched for `STAGE.safetensors`, `STAGE/STAGE.safetensors`, `STAGE.ckpt` and the published
+    `STAGE_pretrained.pt`, in this order.
 
     Raises:
         InputError: nothing there, or a file of another stage.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         return read_stage_file(path, stage, setting)
-    for name in (f"{stage}.safetensors", f"{stage}/{stage}.safetensors", f"{stage}.ckpt"):
+    for name in (f"{stage}.safetensors", f"{stage}/{stage}.safetensors", f"{stage}.ckpt", f"{stage}_pretrained.pt"):
         if (path / name).is_file():
             return read_stage_file(path / name, stage, setting)
     raise InputError(f"{setting}={path}: no {stage}.safetensors in this folder; name the one that its training wrote")

@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,7 +25,7 @@ from generatect.config.resolvers import config_folder, register_resolvers
 from generatect.config.suggest import dotted, explain
 from generatect.errors import InputError
 
-USER_ERRORS = (InputError, HydraException, OmegaConfBaseException, OSError)
+USER_ERRORS = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
 FREE_TEXT = ("prompt",)
 """Settings whose value is prose: taken as it stands, commas, colons and all."""
 
@@ -35,7 +37,8 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
 
     The signature of `function` is the schema of the top level. Exits with 2 where the input cannot be used.
     """
-    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    user_setting = os.environ.get("HYDRA_FULL_ERROR")
+    wants_trace = user_setting == "1"
     register_resolvers()
     quiet()
     argv = [sys.argv[0], *map(quote_free_text, sys.argv[1:])]
@@ -52,11 +55,13 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
 
     def call(config: DictConfig) -> None:
         try:
-            give_each_job_its_folder(config)
+            refuse_sweeps_of_several_processes(config)
+            settle_paths(config)
             plain = resolve(config)
             check_config(plain)
             check_arguments(function, plain)
-            function(**plain)
+            with full_error(user_setting):  # processes that the function starts inherit the user's wish, not ours
+                function(**plain)
         except USER_ERRORS as error:  # caught here and not by Hydra, so that a sweep goes on to its next job
             report(error)
 
@@ -74,15 +79,29 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
 @contextlib.contextmanager
 def _hydra_reads(argv: list[str]) -> Iterator[None]:
     """Hands Hydra a command line, and takes error reports from it: it would print and exit before we see the error."""
-    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
+    before, sys.argv = sys.argv, argv
     try:
+        with full_error("1"):
+            yield
+    finally:
+        sys.argv = before
+
+
+@contextlib.contextmanager
+def full_error(value: str | None) -> Iterator[None]:
+    """Sets the environment's `HYDRA_FULL_ERROR` for a while; None unsets it."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    try:
+        _set_full_error(value)
         yield
     finally:
-        sys.argv = before[0]
-        del os.environ["HYDRA_FULL_ERROR"]
-        if before[1] is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before[1]
+        _set_full_error(before)
+
+
+def _set_full_error(value: str | None) -> None:
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+    if value is not None:
+        os.environ["HYDRA_FULL_ERROR"] = value
 
 
 def quote_free_text(argument: str) -> str:
@@ -99,8 +118,27 @@ def quote_free_text(argument: str) -> str:
     return f"{key}='{quoted}'".replace("${", r"\${")
 
 
-def give_each_job_its_folder(config: DictConfig) -> None:
-    """In a sweep, job 3 writes to `output`/3: jobs that differ in a setting must not overwrite each other."""
+def refuse_sweeps_of_several_processes(config: DictConfig) -> None:
+    """Each process of a run is started with the whole command, and would sweep by itself.
+
+    Raises:
+        InputError: a sweep whose jobs train in several processes.
+    """
+    trainer = config.get("trainer")
+    if trainer is None or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
+    if trainer.get("strategy", "auto") != "auto" or str(trainer.get("devices", 1)) != "1":
+        raise InputError(
+            "--multirun with several processes a job: the processes would each sweep; use strategy=single, or one "
+            "command for each job"
+        )
+
+
+def settle_paths(config: DictConfig) -> None:
+    """`~` is home in what other settings are made of; and in a sweep job 3 writes to `output`/3, none over another."""
+    for key in ("output", "resume"):
+        if isinstance(config.get(key), str):
+            config[key] = str(Path(config[key]).expanduser())
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN and "output" in config:
         config.output = f"{config.output}/{hydra_config.job.num}"

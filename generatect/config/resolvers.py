@@ -16,14 +16,8 @@ def experiments_parent() -> Path:
 
 
 def register_resolvers() -> None:
-    """Registers `${generatect_root:}`, `${token_grid:…}` and `${divide:a,b}`; harmless when repeated."""
+    """Registers `${generatect_root:}`; harmless when repeated."""
     OmegaConf.register_new_resolver("generatect_root", lambda: str(experiments_parent()), replace=True)
-    OmegaConf.register_new_resolver("token_grid", _token_grid, replace=True)
-
-
-def _token_grid(num_slices: int, size: int, slice_patch_size: int, patch_size: int) -> list[int]:
-    """Token grid (t, h, w) of a volume: the first slice alone, then groups of `slice_patch_size`."""
-    return [1 + (num_slices - 1) // slice_patch_size, size // patch_size, size // patch_size]
 
 
 def _shipped(name: str) -> Path:

@@ -19,6 +19,9 @@ from generatect.errors import InputError
 from generatect.files import atomic_path
 
 CHUNK_BYTES = 1 << 24
+HU_POLICIES = ("header", "unchecked")
+AIR_BELOW_HU = -300
+"""A CT of a chest holds lung and the air around the patient: some voxel lies below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,8 @@ def read_nifti_with_layout(
 
     Args:
         path: the file.
-        hu_policy: how stored values become HU. "header": by the header's slope and intercept.
+        hu_policy: how stored values become HU. "header": by the header's slope and intercept, and some must be air.
+            "unchecked": the same, for files without air or whose intercept stands elsewhere.
         max_voxels: refuse files that declare more.
 
     Returns:
@@ -70,8 +74,8 @@ def read_nifti_with_layout(
         InputError: anything that keeps the file from being one CT volume.
     """
     path = Path(path)
-    if hu_policy != "header":
-        raise InputError(f"hu_policy={hu_policy!r}: expected 'header'")
+    if hu_policy not in HU_POLICIES:
+        raise InputError(f"hu_policy={hu_policy!r}: expected one of {', '.join(HU_POLICIES)}")
     try:
         stored, grid = _read_stored(path, max_voxels)
     except (OSError, EOFError, zlib.error) as error:
@@ -83,6 +87,11 @@ def read_nifti_with_layout(
         raise InputError(f"{path}: some voxels are NaN or infinite; expected finite HU")
     if low == high:
         raise InputError(f"{path}: every voxel is {low:g}; expected an image")
+    if hu_policy == "header" and low >= AIR_BELOW_HU:
+        raise InputError(
+            f"{path}: no voxel below {AIR_BELOW_HU} HU, the lowest is {low:g}, yet a chest holds air; likely these "
+            "are stored values whose intercept (often -1024) the header lacks: put it there, or store HU"
+        )
     layout = NiftiLayout(grid.shape, grid.affine, closest_order(grid.affine))
     return CTVolume(np.ascontiguousarray(layout.order.to_canonical(hu)), layout.canonical_affine()), layout
 

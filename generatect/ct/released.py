@@ -39,7 +39,7 @@ def released_preprocess(
     """
     path = Path(path)
     metadata = _read_metadata(path) if metadata is None else metadata
-    volume, layout = read_nifti_with_layout(path)
+    volume, layout = read_nifti_with_layout(path, hu_policy="unchecked")
     # The original cuts both numbers to integers, so an intercept of -1024.7 acts as -1024.
     slope, intercept = (_integer(metadata, key, path) for key in ("RescaleSlope", "RescaleIntercept"))
     array = layout.to_stored(volume.voxels_hu).astype(np.float32) * slope + intercept

@@ -1,11 +1,12 @@
 """Arrays that are made once: a folder of `.npy` files named by the hash of what they were made from."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from generatect.errors import InputError
 from generatect.files import atomic_path, writable_folder
 
 # Part of every key: raise it when the way arrays are made changes, and nothing stale is ever read.
@@ -39,6 +40,17 @@ class ArrayCache:
             np.save(file, make(), allow_pickle=False)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
+    def read(self, parts: tuple[str, ...]) -> np.ndarray:
+        """The array made from `parts` earlier.
+
+        Raises:
+            InputError: it is gone.
+        """
+        try:
+            return np.load(self.path(parts), mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"cache_dir={self.folder}: {self.path(parts).name} is gone; start again") from error
+
     def __contains__(self, parts: tuple[str, ...]) -> bool:
         return self.path(parts).is_file()
 
@@ -46,3 +58,21 @@ class ArrayCache:
         """Where the array made from `parts` is kept."""
         key = hashlib.sha256("\0".join((CODE_VERSION, *parts)).encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.npy"
+
+
+class CachedArrays(Sequence[np.ndarray]):
+    """Arrays of a cache in order, each opened when it is asked for: an archive has more than a process may hold open.
+
+    Args:
+        cache: holds them all.
+        keys: what each was made from.
+    """
+
+    def __init__(self, cache: ArrayCache, keys: list[tuple[str, ...]]) -> None:
+        self.cache, self.keys = cache, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
+        return self.cache.read(self.keys[place])

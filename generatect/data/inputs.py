@@ -24,6 +24,7 @@ class ModelInputs:
 
     def __init__(self, pairs: Pairs, preset: Preset, cache: ArrayCache | None) -> None:
         self.pairs, self.preset, self.cache = pairs, preset, cache
+        self._keys: dict[int, tuple[str, ...]] = {}
 
     def volume(self, index: int) -> Float[Tensor, "1 z y x"]:
         """The volume on the preset's grid."""
@@ -36,14 +37,21 @@ class ModelInputs:
         return self._hu(index, upscaled=True)
 
     def key(self, index: int) -> tuple[str, ...]:
-        """What the array on the model's grid depends on."""
-        preset = self.preset
-        return self.pairs.fingerprint(index), f"{preset.name} {preset.grid} {preset.upscaled_grid}"
+        """What the array on the model's grid depends on; asked of the source once, as it may read the file for it."""
+        if index not in self._keys:
+            preset = self.preset
+            grids = f"{preset.name} {preset.grid} {preset.upscaled_grid}"
+            self._keys[index] = (self.pairs.fingerprint(index), grids)
+        return self._keys[index]
+
+    def highres_key(self, index: int) -> tuple[str, ...]:
+        """Key of `highres_hu` in the cache."""
+        return ("upscaled", *self.key(index))
 
     def _hu(self, index: int, upscaled: bool) -> np.ndarray:
         def make() -> np.ndarray:
             values = self.pairs.model_input(index, self.preset, upscaled=upscaled)
             return model_to_hu(values).round().to(torch.int16).numpy()
 
-        parts = ("upscaled" if upscaled else "volume", *self.key(index))
+        parts = self.highres_key(index) if upscaled else ("volume", *self.key(index))
         return make() if self.cache is None else self.cache.get(parts, make)

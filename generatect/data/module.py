@@ -26,6 +26,9 @@ class PairsDataModule(L.LightningDataModule):
         num_workers: worker processes; 0 loads in the training process.
         cache_dir: folder of computed arrays; None computes low-resolution volumes anew each time.
         seed: of the split and of the order.
+
+    Raises:
+        InputError: a number out of its range, or no patient left to train on.
     """
 
     def __init__(
@@ -41,6 +44,15 @@ class PairsDataModule(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for key, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("max_val_items", max_val_items, 0),
+        ):
+            if value < least:
+                raise InputError(f"stage.datamodule.{key}={value}: expected at least {least}")
+        if not 0 <= val_fraction < 1:
+            raise InputError(f"stage.datamodule.val_fraction={val_fraction}: expected at least 0 and below 1")
         self.preset, self.batch_size, self.num_workers, self.seed = preset, batch_size, num_workers, seed
         self.cache = ArrayCache(cache_dir) if cache_dir is not None else None
         self.inputs = ModelInputs(pairs, preset, self.cache)
@@ -48,7 +60,8 @@ class PairsDataModule(L.LightningDataModule):
         self.train_indices, self.val_indices = parts["train"], parts["val"][:max_val_items]
         if not self.train_indices:
             raise InputError(
-                f"data: no volume left for training out of {len(pairs)}; lower val_fraction={val_fraction}"
+                f"data: no volume left for training out of {len(pairs)}; "
+                f"lower stage.datamodule.val_fraction={val_fraction}"
             )
 
     def make_dataset(self, indices: list[int]) -> Dataset:
@@ -61,11 +74,20 @@ class PairsDataModule(L.LightningDataModule):
             self.train_data = self.make_dataset(self.train_indices)
             self.val_data = self.make_dataset(self.val_indices) if self.val_indices else None
 
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """This process's place among those that train together, and their number."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def wait_for_others(self) -> None:
+        """Returns once every process that trains together has come here."""
+        if self.ranks[1] > 1:
+            self.trainer.strategy.barrier()
+
     def train_dataloader(self) -> DataLoader:
         """Endless; the trainer's number of steps ends it."""
-        rank, num_replicas, done = 0, 1, 0
+        (rank, num_replicas), done = self.ranks, 0
         if self.trainer:
-            rank, num_replicas = self.trainer.global_rank, self.trainer.world_size
             done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed  # not 0 in a resumed run
         start = done * self.batch_size * num_replicas
         sampler = EndlessShuffle(len(self.train_indices), self.seed, rank, num_replicas, start)

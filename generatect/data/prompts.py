@@ -1,9 +1,9 @@
 """Prompts to generate from: one on the command line, or a table of them."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from generatect.data.csv_rows import read_csv
 from generatect.errors import InputError
 
 
@@ -31,28 +31,24 @@ def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
         if not prompt.strip():
             raise InputError("prompt: is empty; describe the chest CT to generate")
         return [Prompt("generated", prompt.strip())]
-    return _read(Path(prompts or ""))
+    return _read(Path(prompts or "").expanduser())
 
 
 def _read(path: Path) -> list[Prompt]:
-    if not path.is_file():
-        raise InputError(f"prompts={path}: no such file; expected a CSV with a column 'prompt'")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"prompts={path}: not a CSV in UTF-8 ({error})") from error
-    if not rows:
-        raise InputError(f"prompts={path}: has no rows; expected a header and one prompt a row")
-    column = next((name for name in ("prompt", "text") if name in rows[0]), None)
+    header, rows = read_csv(path, "a CSV with a column 'prompt'")
+    column = next((name for name in ("prompt", "text") if name in header), None)
     if column is None:
-        raise InputError(f"prompts={path}: no column 'prompt' or 'text' among {', '.join(map(str, rows[0]))}")
+        raise InputError(f"{path}: no column 'prompt' or 'text' among {', '.join(header)}")
+    if not rows:
+        raise InputError(f"{path}: no rows below the header; expected one for each prompt")
     found: dict[str, Prompt] = {}
-    for number, row in enumerate(rows, start=2):
-        text, name = (row[column] or "").strip(), (row.get("name") or f"{number - 2:04d}").strip()
+    for number, row in enumerate(rows, start=1):
+        text, name = row[column], row.get("name") or f"{number - 1:04d}"
         if not text:
-            raise InputError(f"prompts={path}, line {number}: the prompt is empty")
+            raise InputError(f"{path} row {number}: the prompt is empty; write one or remove the row")
         if name in found or Path(name).name != name:
-            raise InputError(f"prompts={path}, line {number}: name {name!r} is used twice or is no plain file name")
+            raise InputError(
+                f"{path} row {number}: name {name!r} is used twice or is no plain file name; choose another"
+            )
         found[name] = Prompt(name, text)
     return list(found.values())

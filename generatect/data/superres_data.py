@@ -1,5 +1,8 @@
 """Data of stage `superres`: single slices at both resolutions, with their reports."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from rich.progress import track
@@ -7,9 +10,11 @@ from torch.utils.data import Dataset
 
 from generatect.ct.intensity import hu_to_model
 from generatect.ct.preset import Preset
+from generatect.data.cache import CachedArrays
 from generatect.data.inputs import ModelInputs
 from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs
+from generatect.errors import InputError
 from generatect.networks.ctvit import CTViT
 
 
@@ -30,7 +35,7 @@ class SliceDataset(Dataset):
         self,
         inputs: ModelInputs,
         indices: list[int],
-        reconstructions: list[np.ndarray],
+        reconstructions: Sequence[np.ndarray],
         crop: int | None,
         reconstruction_prob: float,
         seed: int,
@@ -72,6 +77,9 @@ class SuperResData(PairsDataModule):
         reconstruction_prob: see `SliceDataset`.
         cache_dir: folder of the computed arrays; needed, for full-resolution volumes are large.
         pairs, preset, batch_size, val_fraction, max_val_items, num_workers, seed: see `PairsDataModule`.
+
+    Raises:
+        InputError: resolutions, crop or probability that do not fit.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class SuperResData(PairsDataModule):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
+        _check_slices(preset, crop, reconstruction_prob)
         super().__init__(
             pairs=pairs,
             preset=preset,
@@ -104,19 +113,51 @@ class SuperResData(PairsDataModule):
         self.crop, self.reconstruction_prob = crop, reconstruction_prob
 
     def make_dataset(self, indices: list[int]) -> SliceDataset:
-        """Slices of the given pairs."""
+        """Slices of the given pairs; of several processes each prepares its part and reads the rest."""
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         tokenizer = self.tokenizer.to(device)
-        assert self.cache is not None
+        cache = self.cache
+        assert cache is not None
+        keys = {index: ("reconstruction", self.tokenizer_sha256, *self.inputs.key(index)) for index in indices}
 
         def reconstruct(index: int) -> np.ndarray:
             with torch.inference_mode():
                 volume = tokenizer(self.inputs.volume(index)[None].to(device)).reconstruction
             return volume[0, 0].cpu().numpy().astype(np.float16)
 
-        reconstructions = []
-        for index in track(indices, description=f"Slices of {len(indices)} volumes", transient=True):
+        def prepare(index: int) -> None:
             self.inputs.highres_hu(index)
-            parts = ("reconstruction", self.tokenizer_sha256, *self.inputs.key(index))
-            reconstructions.append(self.cache.get(parts, lambda index=index: reconstruct(index)))
+            cache.get(keys[index], lambda: reconstruct(index))
+
+        rank, num_ranks = self.ranks
+        missing = sum(self.inputs.highres_key(index) not in cache or keys[index] not in cache for index in indices)
+        if missing and rank == 0:
+            print(f"{missing} of {len(indices)} volumes to prepare, once, {self._room(missing)} in {cache.folder}")
+        own = indices[rank::num_ranks]
+        for index in track(own, description=f"Slices of {len(indices)} volumes", transient=True, disable=rank > 0):
+            prepare(index)
+        self.wait_for_others()
+        for index in indices:
+            prepare(index)  # nothing to do where the processes share one folder
+        reconstructions = CachedArrays(cache, [keys[index] for index in indices])
         return SliceDataset(self.inputs, indices, reconstructions, self.crop, self.reconstruction_prob, self.seed)
+
+    def _room(self, num_volumes: int) -> str:
+        """What so many volumes take on disk: both resolutions and the reconstruction, two bytes a voxel."""
+        coarse, fine = (math.prod(grid.shape_zyx) for grid in (self.preset.grid, self.preset.upscaled_grid))
+        return f"at most {num_volumes * 2 * (2 * coarse + fine) / 1e9:.2f} GB"
+
+
+def _check_slices(preset: Preset, crop: int | None, reconstruction_prob: float) -> None:
+    """Refuses resolutions that do not divide, a crop that does not fit them, and what is no probability."""
+    size, upscaled_size = preset.grid.shape_zyx[2], preset.upscaled_grid.shape_zyx[2]
+    factor, rest = divmod(upscaled_size, size)
+    if rest:
+        raise InputError(f"model.upscaled_size={upscaled_size}: expected a multiple of model.size={size}")
+    if crop is not None and (crop < 1 or crop > upscaled_size or crop % factor):
+        raise InputError(
+            f"stage.datamodule.crop={crop}: expected null or a multiple of the upscaling, {factor}, "
+            f"up to the slice's {upscaled_size}"
+        )
+    if not 0 <= reconstruction_prob <= 1:
+        raise InputError(f"stage.datamodule.reconstruction_prob={reconstruction_prob}: expected 0 to 1")

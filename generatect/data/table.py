@@ -1,10 +1,10 @@
 """The CSV that says which volume belongs to which patient and report."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from generatect.data.csv_rows import read_csv
 from generatect.errors import InputError
 
 REPORT_PARTS = ("findings", "impression")
@@ -45,8 +45,8 @@ def read_table(path: str | Path, text_column: str = "text", label_columns: Seque
     Raises:
         InputError: naming the file, and the row where one is at fault. Reports are never quoted.
     """
-    path = Path(path)
-    header, records = _read_csv(path)
+    path = Path(path).expanduser()
+    header, records = read_csv(path, "a CSV with columns volume, patient, text")
     text_columns = _text_columns(header, text_column, path)
     for column in ("volume", "patient", *label_columns):
         if column not in header:
@@ -63,30 +63,6 @@ def read_table(path: str | Path, text_column: str = "text", label_columns: Seque
     return rows
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Stripped column names and the non-empty records."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, strict=True) if any(cell.strip() for cell in line)]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a CSV") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the table as UTF-8 CSV") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV ({error}); expected commas and double quotes") from error
-    if not lines:
-        raise InputError(f"{path}: empty; expected a CSV with columns volume, patient, text")
-    header = [name.strip() for name in lines[0]]
-    if len(set(header)) < len(header):
-        raise InputError(f"{path}: a column name occurs twice in {', '.join(header)}; names must differ")
-    for number, line in enumerate(lines[1:], start=1):
-        if len(line) != len(header):
-            raise InputError(
-                f"{path} row {number}: {len(line)} cells, expected {len(header)}; put text with commas in quotes"
-            )
-    return header, [dict(zip(header, map(str.strip, line), strict=True)) for line in lines[1:]]
-
-
 def _text_columns(header: list[str], text_column: str, path: Path) -> list[str]:
     """Columns that make up the report."""
     if text_column in header:
@@ -95,7 +71,7 @@ def _text_columns(header: list[str], text_column: str, path: Path) -> list[str]:
     if not parts:
         raise InputError(
             f"{path}: no column {text_column!r} for the report; "
-            f"its columns are {', '.join(header)}; name one as text_column"
+            f"its columns are {', '.join(header)}; name one with data.text_column=…"
         )
     return parts
 

@@ -1,6 +1,7 @@
 """Volumes as tokens: encoded once by the frozen tokenizer, cached in shards."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -23,11 +24,25 @@ def encode_tokens(
     cache: ArrayCache,
     batch_size: int = 16,
     device: str | torch.device = "cpu",
+    ranks: tuple[int, int] = (0, 1),
+    wait_for_others: Callable[[], None] = lambda: None,
 ) -> Int[np.ndarray, "n t h w"]:
     """Tokens of the volumes `indices`, as int32 codebook rows.
 
     A shard is keyed by the tokenizer and by everything its volumes depend on, so a changed file or tokenizer is encoded
-    again and an interrupted run goes on where it stopped.
+    again and an interrupted run goes on where it stopped. Of several processes each encodes its part and, after
+    `wait_for_others`, reads the rest.
+
+    Args:
+        inputs: the pairs on the preset's grid.
+        indices: which pairs.
+        tokenizer: the frozen CT-ViT.
+        tokenizer_sha256: hash of its file.
+        cache: where the shards are kept.
+        batch_size: volumes encoded at a time.
+        device: where to encode.
+        ranks: this process's place, and the number of processes.
+        wait_for_others: returns once all processes have called it.
     """
     shards = [indices[start : start + SHARD] for start in range(0, len(indices), SHARD)]
     tokenizer = tokenizer.to(device)
@@ -42,5 +57,15 @@ def encode_tokens(
         content = "\0".join(part for index in shard for part in inputs.key(index))
         return "tokens", tokenizer_sha256, hashlib.sha256(content.encode()).hexdigest()
 
-    steps = track(shards, description=f"Tokens of {len(indices)} volumes", transient=True)
-    return np.concatenate([cache.get(key(shard), lambda shard=shard: encode(shard)) for shard in steps])
+    def get(shard: list[int]) -> np.ndarray:
+        return cache.get(key(shard), lambda: encode(shard))
+
+    rank, num_ranks = ranks
+    missing = [shard for shard in shards if key(shard) not in cache]
+    if missing and rank == 0:
+        print(f"{sum(map(len, missing))} of {len(indices)} volumes to encode, once, into {cache.folder}")
+    own = shards[rank::num_ranks]
+    for shard in track(own, description=f"Tokens of {len(indices)} volumes", transient=True, disable=rank > 0):
+        get(shard)
+    wait_for_others()
+    return np.concatenate([get(shard) for shard in shards])

@@ -78,5 +78,7 @@ class TransformerData(PairsDataModule):
             self.token_cache,
             self.encode_batch_size,
             device,
+            self.ranks,
+            self.wait_for_others,
         )
         return TokenDataset(self.inputs.pairs, indices, tokens)

@@ -9,6 +9,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 DATA_RANGE_HU = 2000.0
 """-1000 to +1000 HU: what the models see."""
+SSIM_WINDOW = 11
+"""Voxels along y and x."""
 
 
 def psnr(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
@@ -17,12 +19,21 @@ def psnr(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) 
     return math.inf if error == 0 else 10 * math.log10(DATA_RANGE_HU**2 / error)
 
 
-def ssim(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
-    """Structural similarity of axial slices (Wang et al. 2004: 11 × 11 Gaussian window), averaged over slices."""
-    other, original = _clip(other_hu)[:, None], _clip(original_hu)[:, None]
-    value = structural_similarity_index_measure(other, original, data_range=DATA_RANGE_HU)
-    assert isinstance(value, Tensor)
-    return value.item()
+def ssim(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float | None:
+    """Structural similarity of axial slices (Wang et al. 2004: 11 × 11 Gaussian window), averaged over slices.
+
+    None where a slice is smaller than the window. One slice at a time: the maps of a whole scan are gigabytes.
+    """
+    if min(original_hu.shape[1:]) < SSIM_WINDOW:
+        return None
+    total = 0.0
+    for original, other in zip(original_hu, other_hu, strict=True):
+        value = structural_similarity_index_measure(
+            _clip(other)[None, None], _clip(original)[None, None], data_range=DATA_RANGE_HU
+        )
+        assert isinstance(value, Tensor)
+        total += value.item()
+    return total / len(original_hu)
 
 
 def _clip(hu: Tensor) -> Tensor:

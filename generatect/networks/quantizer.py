@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class QuantizerOutput(NamedTuple):
         quantized: code rows, with the gradient of the tokens (straight-through).
         ids: the nearest codes, in 0..num_codes - 1.
         commitment_loss: mean squared distance of the tokens from their codes; gradient to the tokens alone, weight 1.
-        perplexity: exp(entropy) of the codes' frequencies in this batch, 1..num_codes.
+        perplexity: exp(entropy) of the codes' frequencies in this batch, 1..num_codes; in training over all processes.
     """
 
     quantized: Float[Tensor, "b n d"]
@@ -35,7 +36,9 @@ class CosineQuantizer(nn.Module):
     In training mode every forward pass also moves the codebook: each used code's row goes by `1 - decay` towards the
     direction of its tokens. A code left unused for `revive_after` steps restarts at a token of the batch, drawn where
     the codebook serves worst (by 1 - cosine similarity, as k-means++ seeds): without this most of a codebook never
-    comes into use. The released training had no revival. In eval mode nothing changes.
+    comes into use. The released training had no revival. In eval mode nothing changes. Processes that train together
+    count together: each keeps the codebook that one process would have with all their tokens, but restarts codes at
+    tokens of the first.
 
     Args:
         num_codes: size of the codebook.
@@ -86,7 +89,8 @@ class CosineQuantizer(nn.Module):
         counts = similarity.new_zeros(self.num_codes).index_add_(0, flat_ids, torch.ones_like(similarity))
         if self.training:
             sums = torch.zeros_like(self.codebook).index_add_(0, flat_ids, directions)
-            self.update(counts, sums, self._seeds(directions, 1 - similarity, counts))
+            counts, sums = _summed(counts), _summed(sums)
+            self.update(counts, sums, _of_first(self._seeds(directions, 1 - similarity, counts)))
         quantized = tokens + (rows - tokens).detach()
         return QuantizerOutput(
             quantized=quantized if self.from_code is None else self.from_code(quantized),
@@ -137,9 +141,30 @@ class CosineQuantizer(nn.Module):
 
     @torch.no_grad()
     def _nearest(self, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Highest cosine similarity and its code for each token, in chunks; always in fp32, as near ties are common."""
+        """Highest cosine similarity and its code for each token, in chunks.
+
+        Never in half precision, as near ties are common; a GPU still uses TF32 where the process allows it.
+        """
         with torch.autocast(directions.device.type, enabled=False):
             codes = F.normalize(self.codebook.float(), dim=-1).T
             chunks = directions.split(max(1, _MAX_SIMILARITIES // self.num_codes))
             found = [(chunk @ codes).max(dim=-1) for chunk in chunks]
         return torch.cat([similarity for similarity, _ in found]), torch.cat([ids for _, ids in found])
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Sum over the processes that train together."""
+    if _are_several():
+        dist.all_reduce(values)
+    return values
+
+
+def _of_first(values: Tensor) -> Tensor:
+    """What the first process has."""
+    if _are_several():
+        dist.broadcast(values, src=0)
+    return values
+
+
+def _are_several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -30,7 +30,7 @@ class ConvTextAdapter(nn.Module):
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise InputError(
-                f"text adapter: kernel={kernel}; expected an odd number, so that a token sits in its middle"
+                f"text_encoder.adapter.kernel={kernel}; expected an odd number, so that a token sits in its middle"
             )
         self.width_in = width_in
         self.width = width

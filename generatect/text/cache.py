@@ -24,7 +24,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:
-        self.folder = writable_folder(folder, "text cache")
+        self.folder = writable_folder(folder, "cache_dir")
         self.identity = identity
 
     def path(self, text: str) -> Path:

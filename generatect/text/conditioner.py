@@ -12,6 +12,7 @@ from generatect.text.adapter import ConvTextAdapter
 from generatect.text.cache import FeatureCache
 from generatect.text.features import TextEncoder, TextFeatures, pad_features
 from generatect.text.hashed_words import HashedWordEncoder
+from generatect.text.prompt import clean_prompt
 from generatect.text.t5 import T5TextEncoder
 
 _ENCODERS: dict[str, Any] = {"t5": T5TextEncoder, "hashed_words": HashedWordEncoder}
@@ -24,6 +25,7 @@ class TextConditioner(nn.Module):
         encoder: frozen (kept out of parameters and state, its features cached) or trainable.
         adapter: trained with the model; None for the released weights.
         cache_dir: folder for the features of a frozen encoder; None encodes every time.
+        clean: prepare texts as the released models' were, see `clean_prompt`.
 
     Raises:
         InputError: an adapter of another width, or a cache that cannot be written.
@@ -32,17 +34,23 @@ class TextConditioner(nn.Module):
     _anchor: Tensor
 
     def __init__(
-        self, encoder: TextEncoder, adapter: ConvTextAdapter | None = None, cache_dir: str | None = None
+        self,
+        encoder: TextEncoder,
+        adapter: ConvTextAdapter | None = None,
+        cache_dir: str | None = None,
+        clean: bool = False,
     ) -> None:
         super().__init__()
         if adapter is not None and adapter.width_in != encoder.width:
             raise InputError(
-                f"text adapter: width_in={adapter.width_in}, but the encoder gives {encoder.width}; make them equal"
+                f"text_encoder.adapter.width_in={adapter.width_in}, but the encoder gives {encoder.width}; "
+                "make them equal"
             )
         if not encoder.is_frozen:
             self.encoder = encoder
         self._encoder = (encoder,)  # a tuple hides a module from parameters(), state_dict() and to()
         self.adapter = adapter
+        self.clean = clean
         self.cache = FeatureCache(cache_dir, cast(Any, encoder).identity) if cache_dir and encoder.is_frozen else None
         self.register_buffer("_anchor", torch.empty(0), persistent=False)  # knows the device where no parameter does
 
@@ -56,10 +64,12 @@ class TextConditioner(nn.Module):
         return {
             "encoder": dict(self._encoder[0].describe()),
             "adapter": None if self.adapter is None else self.adapter.describe(),
+            "clean_prompt": self.clean,
         }
 
     def forward(self, texts: list[str]) -> TextFeatures:
         """Features "b l width" and mask "b l" on the module's device; padded positions are exactly 0."""
+        texts = [clean_prompt(text) for text in texts] if self.clean else texts
         text = self._encode_frozen(texts) if self._encoder[0].is_frozen else self._encoder[0](texts)
         return text if self.adapter is None else self.adapter(text)
 
@@ -85,7 +95,8 @@ def build_conditioner(description: Mapping[str, Any], cache_dir: str | None = No
     """The conditioner that `describe` described, its trainable parts untrained.
 
     Args:
-        description: {"encoder": {"kind": ..., constructor arguments}, "adapter": {constructor arguments} or None}.
+        description: {"encoder": {"kind": ..., constructor arguments}, "adapter": {constructor arguments} or None,
+            "clean_prompt": whether texts are prepared as the released models' were; False where it is not said}.
         cache_dir: as in `TextConditioner`.
 
     Raises:
@@ -94,12 +105,12 @@ def build_conditioner(description: Mapping[str, Any], cache_dir: str | None = No
     arguments = dict(description["encoder"])
     kind = arguments.pop("kind", None)
     if kind not in _ENCODERS:
-        raise InputError(f"text_encoder.kind: {kind!r} is unknown, {did_you_mean(str(kind), list(_ENCODERS))}")
-    check_arguments(_ENCODERS[kind], arguments, "text_encoder")
+        raise InputError(f"text_encoder.encoder.kind: {kind!r} is unknown, {did_you_mean(str(kind), list(_ENCODERS))}")
+    check_arguments(_ENCODERS[kind], arguments, "text_encoder.encoder")
     encoder = _ENCODERS[kind](**arguments)
     adapter = description.get("adapter")
     if adapter is not None:
         adapter = {"width_in": encoder.width, **adapter}  # follows from the encoder unless it is said
         check_arguments(ConvTextAdapter, adapter, "text_encoder.adapter")
         adapter = ConvTextAdapter(**adapter)
-    return TextConditioner(encoder, adapter, cache_dir)
+    return TextConditioner(encoder, adapter, cache_dir, clean=bool(description.get("clean_prompt", False)))

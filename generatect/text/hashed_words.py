@@ -36,7 +36,7 @@ class HashedWordEncoder(nn.Module):
         super().__init__()
         for name, value in (("width", width), ("num_buckets", num_buckets), ("max_tokens", max_tokens)):
             if value < 1:
-                raise InputError(f"text_encoder.{name}={value}: expected at least 1")
+                raise InputError(f"text_encoder.encoder.{name}={value}: expected at least 1")
         self.width = width
         self.num_buckets = num_buckets
         self.max_tokens = max_tokens

@@ -1,6 +1,7 @@
 """Frozen T5 encoder: the text features of the released models (spec §0)."""
 
 import hashlib
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class T5TextEncoder:
 
     def __init__(self, *, name_or_path: str = "google/t5-v1_1-base", max_tokens: int = 256) -> None:
         if max_tokens < 1:
-            raise InputError(f"text_encoder.max_tokens={max_tokens}: expected at least 1")
-        self.name_or_path = name_or_path
+            raise InputError(f"text_encoder.encoder.max_tokens={max_tokens}: expected at least 1")
+        self.name_or_path = os.path.expanduser(name_or_path)
         self.max_tokens = max_tokens
         self._device = torch.device("cpu")
         # transformers takes seconds to import, and most of this package never needs it
@@ -41,8 +42,8 @@ class T5TextEncoder:
         self._config = self._read(AutoConfig)
         if getattr(self._config, "model_type", None) != "t5":
             raise InputError(
-                f"text_encoder.name_or_path={name_or_path}: is a {self._config.model_type!r} model, expected 't5'; "
-                "name a T5 such as google/t5-v1_1-base"
+                f"text_encoder.encoder.name_or_path={name_or_path}: is a {self._config.model_type!r} model, "
+                "expected 't5'; name a T5 such as google/t5-v1_1-base"
             )
         self._tokenizer = self._read(AutoTokenizer)
 
@@ -101,9 +102,9 @@ class T5TextEncoder:
         except (OSError, ValueError, ImportError) as error:
             what = "folder" if Path(self.name_or_path).is_dir() else "Hub id or folder"
             raise InputError(
-                f"text_encoder.name_or_path={self.name_or_path}: no T5 encoder could be read from this {what} "
+                f"text_encoder.encoder.name_or_path={self.name_or_path}: no T5 encoder could be read from this {what} "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); without a network, download "
-                "it elsewhere, copy its folder here and give the folder as text_encoder.name_or_path"
+                "it elsewhere, copy its folder here and give the folder as text_encoder.encoder.name_or_path"
             ) from error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "T5TextEncoder":

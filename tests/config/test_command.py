@@ -1,6 +1,7 @@
 """From the command line to one call or one line."""
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -23,6 +24,13 @@ from generatect.config.command import quote_free_text
         (["steps=1.5"], "steps: 1.5 is not of the expected type int"),
         (["steps=0"], "steps=0: expected at least 1"),
         (["seed=-1"], "seed=-1: expected at least 0"),
+        (["seed=5000000000"], "seed=5000000000: expected at most 4294967295"),
+        (["precision=fp16"], "trainer.precision=16-mixed: stage ctvit cannot scale its losses; use precision=bf16"),
+        (["strategy=fsdp"], "strategy=fsdp: stage ctvit needs its weights whole; use strategy=ddp"),
+        (["strategy=fsdp", "stage=superres"], "stage.averaged=['unet', 'text']"),
+        (["stage.datamodule.batch_size=0"], "stage.datamodule.batch_size=0: expected at least 1"),
+        (["stage.datamodule.num_workers=-1"], "stage.datamodule.num_workers=-1: expected at least 0"),
+        (["stage.datamodule.val_fraction=1.0"], "stage.datamodule.val_fraction=1.0: expected at least 0 and below 1"),
         (["trainer._target_=generatect.nothing"], "trainer._target_: 'generatect.nothing' cannot be imported"),
         (["trainer._target_=os.system"], "trainer._target_: 'os.system' is not allowed"),
         (["data=folder"], "data.root: a value is needed, none was given; add data.root=…"),
@@ -38,6 +46,29 @@ def test_wrong_settings_are_one_line(command, tmp_path, overrides, message):
     assert message in ended.err
     assert ended.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["strategy=ddp", "trainer.devices=2"])
+def test_a_sweep_of_several_processes_a_job_is_refused(command, tmp_path, setting):
+    ended = command("train", "-m", "steps=1", "model=tiny", setting, f"output={tmp_path / 'out'}")
+    assert ended.code == 2
+    assert "--multirun with several processes a job" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: no GPU found here; use trainer.accelerator=cpu"),
+        (["strategy=fsdp", "stage=transformer"], "no GPU found here; use strategy=ddp"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_one_line(command, tmp_path, overrides, message):
+    ended = command("train", f"output={tmp_path / 'out'}", "model=tiny", *overrides)
+    assert ended.code == 2
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

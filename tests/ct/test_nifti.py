@@ -174,6 +174,17 @@ def test_what_is_not_one_ct_volume_is_refused(noise, save, tmp_path):
         read_nifti(text, hu_policy="guess")
 
 
+def test_a_scan_without_air_is_no_hu(noise, save):
+    """Values stored from 0 up whose intercept the header lacks, as CT-RATE's raw files hold them."""
+    path = save((noise + 1024).astype(np.int16))
+    reason = refusal(path)
+    assert "lowest is 24" in reason
+    assert "intercept" in reason
+    assert read_nifti(path, hu_policy="unchecked").voxels_hu.min() == 24
+    repaired = save(noise, name="hu.nii.gz")
+    assert read_nifti(repaired).voxels_hu.min() == -1000
+
+
 @pytest.mark.parametrize(
     ("diagonal", "reason"), [((1, 1, 0.01), "spacing"), ((1, 1, 50), "spacing"), ((1, np.nan, 1), "finite")]
 )

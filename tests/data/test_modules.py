@@ -1,6 +1,8 @@
 """Data modules of the stages: order, split, caches, and slices that lie on one another."""
 
 import itertools
+import os
+import resource
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from generatect.ct.preset import PhysicalPreset
-from generatect.data.cache import ArrayCache
+from generatect.data.cache import ArrayCache, CachedArrays
 from generatect.data.ctvit_data import CTViTData
 from generatect.data.inputs import ModelInputs
 from generatect.data.sampler import EndlessShuffle
@@ -119,6 +121,38 @@ class TestCache:
             cache.get(("a",), fail)
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
+    def test_more_arrays_than_files_may_be_open(self, tmp_path):
+        cache = ArrayCache(tmp_path)
+        for number in range(80):
+            cache.get((str(number),), lambda number=number: np.full(3, number))
+        arrays = CachedArrays(cache, [(str(number),) for number in range(80)])
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, limits[1]))
+        try:
+            values = [int(array[0]) for array in arrays]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert values == list(range(80))
+
+    def test_an_array_gone_from_the_cache_is_named(self, tmp_path):
+        cache = ArrayCache(tmp_path)
+        with pytest.raises(InputError, match="is gone"):
+            cache.read(("a",))
+
+    def test_the_source_is_asked_once_for_what_a_volume_depends_on(self, tmp_path):
+        class Counting(PhantomPairs):
+            asked = 0
+
+            def fingerprint(self, index: int) -> str:
+                self.asked += 1
+                return super().fingerprint(index)
+
+        pairs = Counting(num=1)
+        inputs = ModelInputs(pairs, PRESET, ArrayCache(tmp_path))
+        for _ in range(3):
+            inputs.volume(0), inputs.highres_hu(0)
+        assert pairs.asked == 1
+
     def test_volumes_pass_through_it_within_half_a_hounsfield_unit(self, tmp_path):
         pairs = PhantomPairs(num=1)
         direct = ModelInputs(pairs, PRESET, None).volume(0)
@@ -201,6 +235,23 @@ class TestSlices:
         data = SliceDataset(inputs, [0], [marked], 8, prob, seed=0)
         rate = np.mean([(data[position, 0]["lowres"] == 7).all().item() for position in range(400)])
         assert abs(rate - prob) <= 3 * np.sqrt(prob * (1 - prob) / 400)
+
+    @pytest.mark.parametrize(
+        ("sizes", "settings", "message"),
+        [
+            ((16, 32), {"crop": 64}, "crop=64"),
+            ((16, 32), {"crop": 9}, "crop=9"),
+            ((16, 32), {"crop": 0}, "crop=0"),
+            ((16, 40), {}, "model.upscaled_size=40"),
+            ((16, 32), {"reconstruction_prob": 1.5}, "reconstruction_prob=1.5"),
+        ],
+    )
+    def test_slices_that_cannot_be_cut_are_refused(self, tmp_path, sizes, settings, message):
+        preset = PhysicalPreset(num_slices=5, size=sizes[0], upscaled_size=sizes[1])
+        needed = {"tokenizer": make_tokenizer(0), "tokenizer_sha256": "s", "cache_dir": str(tmp_path / "none")}
+        with pytest.raises(InputError, match=message):
+            SuperResData(pairs=PhantomPairs(num=6), preset=preset, **needed, **settings)
+        assert not (tmp_path / "none").exists()
 
     def test_the_module_reconstructs_with_its_tokenizer(self, tmp_path):
         tokenizer, settings = make_tokenizer(0), {"tokenizer_sha256": "s", "cache_dir": str(tmp_path), "batch_size": 2}

@@ -1,6 +1,7 @@
 """The vector quantiser: the released training step, and laws."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -107,3 +108,32 @@ def test_resuming_repeats_revival():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         CosineQuantizer(num_codes=4, width=4, **settings)
+
+
+SETTINGS = ({}, {"revive_after": 2, "init_from_data": True})
+
+
+def _train_in_process(rank: int, folder: str) -> None:
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    states = [_four_steps(settings, lambda step: clusters(128, seed=10 * step + rank)) for settings in SETTINGS]
+    torch.save(states, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _four_steps(settings: dict, tokens_of: Callable[[int], torch.Tensor]) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    model = CosineQuantizer(num_codes=16, width=16, decay=0.5, **settings).train()
+    for step in range(4):
+        model(tokens_of(step))
+    return model.state_dict()
+
+
+def test_processes_count_together(tmp_path):
+    """Both keep one codebook; without revival it is the one that a single process has with all their tokens."""
+    torch.multiprocessing.spawn(_train_in_process, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for ours, theirs in zip(first, second, strict=True):
+        assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    both = _four_steps({}, lambda step: torch.cat([clusters(128, seed=10 * step + rank) for rank in (0, 1)], dim=1))
+    torch.testing.assert_close(first[0], both)

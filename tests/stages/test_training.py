@@ -131,6 +131,15 @@ def test_text_dropping_and_masks_differ_between_steps_and_ranks():
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_bf16_trains_fp32_weights(train_tiny, earlier, stage):
+    output = train_tiny(stage, "precision=bf16", *earlier(stage))
+    state = read_stage_file(output / f"{stage}.safetensors", stage).state
+    floating = [value for value in state.values() if value.is_floating_point()]
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floating)
+    assert list((output / "previews").glob("*.png"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_another_seed_gives_other_weights(train_tiny, earlier, tiny_weights, stage):
     other = train_tiny(stage, "seed=1", "steps=1", "~callbacks.previews", *earlier(stage))
     assert (other / f"{stage}.safetensors").read_bytes() != (tiny_weights / f"{stage}.safetensors").read_bytes()

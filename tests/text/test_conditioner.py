@@ -72,7 +72,7 @@ def test_t5_ignores_the_precision_of_the_run(t5):
 
 def test_a_missing_t5_is_one_line_that_says_what_to_do(tmp_path, monkeypatch):
     for name in (str(tmp_path), str(tmp_path / "absent")):
-        with pytest.raises(InputError, match=r"text_encoder\.name_or_path") as caught:
+        with pytest.raises(InputError, match=r"text_encoder\.encoder\.name_or_path") as caught:
             T5TextEncoder(name_or_path=name)
         assert name in str(caught.value)
         assert "without a network" in str(caught.value)
@@ -203,7 +203,7 @@ def test_cache_keys(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="text cache"):
+    with pytest.raises(InputError, match="cache_dir="):
         FeatureCache(tmp_path / "file" / "cache", "id")
 
 
@@ -235,3 +235,35 @@ def test_wrong_descriptions_are_named(encoder, words):
 def test_widths_must_agree():
     with pytest.raises(InputError, match=r"width_in=5.*gives 4"):
         TextConditioner(HashedWordEncoder(width=4), ConvTextAdapter(width_in=5, width=8))
+
+
+def test_cleaning_is_described_and_takes_out_quotes_and_brackets():
+    encoder = {"kind": "hashed_words", "width": 4, "num_buckets": 64}
+    torch.manual_seed(0)
+    cleaning = build_conditioner({"encoder": encoder, "adapter": None, "clean_prompt": True})
+    assert build_conditioner(cleaning.describe()).clean
+    assert not build_conditioner({"encoder": encoder}).clean
+    # "it's" is two words to the encoder, "its" is one
+    assert torch.equal(cleaning(["it's (clear)"]).features, cleaning(["its clear"]).features)
+
+
+@pytest.mark.parametrize(
+    ("description", "setting"),
+    [
+        ({"encoder": {"kind": "t6"}}, "text_encoder.encoder.kind"),
+        ({"encoder": {"kind": "hashed_words", "width": 0}}, "text_encoder.encoder.width"),
+        ({"encoder": {"kind": "hashed_words", "widht": 4}}, "text_encoder.encoder.widht"),
+        ({"encoder": {"kind": "hashed_words", "width": 4}, "adapter": {"width": 4, "kernel": 2}}, "adapter.kernel"),
+        ({"encoder": {"kind": "hashed_words", "width": 4}, "adapter": {"width_in": 5, "width": 4}}, "adapter.width_in"),
+    ],
+)
+def test_errors_name_the_setting_where_it_is(description, setting):
+    with pytest.raises(InputError, match=setting):
+        build_conditioner(description)
+
+
+def test_a_cache_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert FeatureCache("~/cache", "x").folder == tmp_path / "cache"
+    assert not (tmp_path / "~").exists()
