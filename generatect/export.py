@@ -20,10 +20,8 @@ def export(*, weights: str | dict[str, str], output: str, half: bool) -> None:
     files = [find_weights(weights, stage) for stage in STAGES]
     folder = writable_folder(output)
     for file in files:
-        kept = {"text", *file.description["networks"]}
-        state = {key: value for key, value in file.state.items() if key.split(".")[0] in kept}
         path = folder / f"{file.description['stage']}.safetensors"
-        write_stage_file(path, file.description, state, half=half)
+        write_stage_file(path, file.description, file.state_to_use(), half=half)
         print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 

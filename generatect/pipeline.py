@@ -1,6 +1,6 @@
 """The three stages as one: text → tokens → volume → full-resolution volume."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +22,10 @@ from generatect.networks.ctvit import CTViT
 from generatect.networks.maskgit import MaskGIT
 from generatect.networks.token_critic import TokenCritic
 from generatect.networks.unet import SuperResUNet
+from generatect.progress import Progress
 from generatect.sampling.maskgit import decode_tokens
 from generatect.sampling.superres import upscale_volume
 from generatect.text.conditioner import TextConditioner
-
-# (what is being done, units done, units in all)
-Progress = Callable[[str, int, int], None]
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:

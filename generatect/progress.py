@@ -3,28 +3,31 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich import progress
+
+# (what is being done, units done, units in all)
+Progress = Callable[[str, int, int], None]
 
 
 @contextlib.contextmanager
-def bars() -> Iterator[Callable[[str, int, int], None]]:
+def bars() -> Iterator[Progress]:
     """Yields `show(label, done, total)`: one bar per label, begun anew when it comes round again."""
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress:
+    with progress.Progress(*columns) as display:
         tasks: dict[str, int] = {}
 
         def show(label: str, done: int, total: int) -> None:
             if label not in tasks:
-                tasks[label] = progress.add_task(label, total=total)
-            if progress.tasks[tasks[label]].completed > done:
-                progress.reset(tasks[label], total=total)
-            progress.update(tasks[label], completed=done, total=total)
+                tasks[label] = display.add_task(label, total=total)
+            if display.tasks[tasks[label]].completed > done:
+                display.reset(tasks[label], total=total)
+            display.update(tasks[label], completed=done, total=total)
 
         yield show
 

@@ -78,7 +78,6 @@ def _reconstruct_one(
     seen = [torch.from_numpy(preset.to_volume(array).voxels_hu) for array in (model_input, model_output)]
     own = [torch.from_numpy(volume.voxels_hu).float() for volume in (original, result)]
     scores = {"psnr_db": psnr(*own), "ssim": ssim(*own), "grid_psnr_db": psnr(*seen), "grid_ssim": ssim(*seen)}
-    scores = {key: 999.0 if value == math.inf else value for key, value in scores.items()}  # JSON has no infinity
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_nifti(target.with_name(f"{target.name}.nii.gz"), result, layout, description="SYNTHETIC generatect")
@@ -87,7 +86,7 @@ def _reconstruct_one(
     sidecar = {
         "notice": "SYNTHETIC: a model's reconstruction of a CT",
         "weights_notice": notice,
-        **scores,
+        **{key: None if value == math.inf else value for key, value in scores.items()},  # JSON has no infinity
         "preset": preset.name,
         "grid_shape_zyx": list(preset.grid.shape_zyx),
         "grid_spacing_mm_zyx": list(preset.grid.spacing_mm_zyx),

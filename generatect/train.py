@@ -106,9 +106,7 @@ def train(
     runner.save_checkpoint(folder / "last.ckpt", weights_only=False)
     if runner.is_global_zero:
         file = read_stage_file(folder / "last.ckpt", name)
-        kept = {"text", *description["networks"]}
-        state = {key: value for key, value in file.state.items() if key.split(".")[0] in kept}
-        write_stage_file(folder / f"{name}.safetensors", file.description, state)
+        write_stage_file(folder / f"{name}.safetensors", file.description, file.state_to_use())
         print(f"wrote {folder / f'{name}.safetensors'}")
 
 

@@ -42,6 +42,11 @@ class StageFile:
     state: dict[str, Tensor]
     sha256: str
 
+    def state_to_use(self) -> dict[str, Tensor]:
+        """Tensors of the networks that the description names and of the text, without what only training needs."""
+        kept = {"text", *self.description["networks"]}
+        return {key: value for key, value in self.state.items() if key.split(".")[0] in kept}
+
     def state_of(self, network: str) -> dict[str, Tensor]:
         """Tensors of one network, without its prefix, in fp32 where they are floating."""
         prefix = f"{network}."

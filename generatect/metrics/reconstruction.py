@@ -15,8 +15,12 @@ SSIM_WINDOW = 11
 
 def psnr(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float:
     """Peak signal-to-noise ratio in dB over all voxels, HU clipped to ±1000; infinite for equal volumes."""
-    error = (_clip(original_hu) - _clip(other_hu)).double().square().mean().item()
-    return math.inf if error == 0 else 10 * math.log10(DATA_RANGE_HU**2 / error)
+    return psnr_of_error((_clip(original_hu) - _clip(other_hu)).double().square().mean().item(), DATA_RANGE_HU)
+
+
+def psnr_of_error(mean_squared_error: float, data_range: float = 2.0) -> float:
+    """PSNR in dB of a mean squared error over values that span `data_range`; 2 for a model's [-1, 1]."""
+    return math.inf if mean_squared_error == 0 else 10 * math.log10(data_range**2 / mean_squared_error)
 
 
 def ssim(original_hu: Float[Tensor, "z y x"], other_hu: Float[Tensor, "z y x"]) -> float | None:

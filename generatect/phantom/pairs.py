@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from generatect.ct.grid import Grid
-from generatect.ct.preset import Preset
+from generatect.ct.preset import NOMINAL_FOV_MM_ZYX, Preset
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 from generatect.phantom.case import PHANTOM_NOTICE, PhantomCase, labels, sample_case
@@ -18,7 +18,6 @@ from generatect.phantom.render import render
 from generatect.phantom.report import Report, case_seed, compose_report, prompt
 from generatect.phantom.wording import BANKS
 
-FOV_MM_ZYX = (301.5, 384.0, 384.0)
 SECOND_SCAN_EVERY = 5
 """Every fifth scan is the second one of the patient before."""
 
@@ -63,7 +62,8 @@ class PhantomPairs:
         case_seed(seed, num - 1)
         self.num, self.seed, self.noise_hu, self.wording, self.prevalence = num, seed, noise_hu, wording, prevalence
         depth, rows, columns = (int(size) for size in native_shape_zyx)
-        spacing = (FOV_MM_ZYX[0] / depth, FOV_MM_ZYX[1] / rows, FOV_MM_ZYX[2] / columns)
+        z, y, x = NOMINAL_FOV_MM_ZYX
+        spacing = (z / depth, y / rows, x / columns)
         self.native_grid = Grid((depth, rows, columns), spacing)
 
     def __len__(self) -> int:

@@ -14,13 +14,13 @@ from torch import Tensor
 from generatect.ct.intensity import model_to_hu
 from generatect.ct.preset import Preset
 from generatect.metrics.auroc import Auroc, auroc
+from generatect.metrics.codebook import codebook_use
+from generatect.metrics.reconstruction import psnr_of_error
 from generatect.phantom.detectors import Detectors, separations, truth
 from generatect.phantom.findings import FINDINGS, SIDED
 from generatect.phantom.pairs import PhantomPairs
 from generatect.phantom.report import Report
-
-# (what is being done, units done, units in all)
-Progress = Callable[[str, int, int], None]
+from generatect.progress import Progress
 
 
 @runtime_checkable
@@ -59,12 +59,12 @@ def measure_tokenizer(
             counts += torch.bincount(output.ids.flatten().cpu(), minlength=num_codes)
             reconstructions.append(model_to_hu(reconstruction)[0].numpy())
             progress("reconstructions", index + 1, len(pairs))
-    share = (counts / counts.sum()).clamp(min=1e-12)
+    use = codebook_use(counts)
     numbers = {
-        "psnr_db": _psnr(error / len(pairs)),
-        "mean_image_psnr_db": _psnr(mean_error / len(pairs)),
-        "codes_used": (counts > 0).float().mean().item(),
-        "perplexity": torch.exp(-(share * share.log()).sum()).item(),
+        "psnr_db": psnr_of_error(error / len(pairs)),
+        "mean_image_psnr_db": psnr_of_error(mean_error / len(pairs)),
+        "codes_used": use.used,
+        "perplexity": use.perplexity,
         "num_volumes": len(pairs),
     }
     return numbers, np.stack(reconstructions)
@@ -100,7 +100,7 @@ def measure_superres(
         for name, candidate in candidates.items():
             errors[name].append((candidate.clamp(-1, 1) - truth_image).square().mean().item())
         progress("super-resolution", index + 1, len(pairs))
-    return {f"{name}_psnr_db": _psnr(float(np.mean(values))) for name, values in errors.items()} | {
+    return {f"{name}_psnr_db": psnr_of_error(float(np.mean(values))) for name, values in errors.items()} | {
         "num_volumes": len(pairs)
     }
 
@@ -153,8 +153,3 @@ def _side_scores(
     values = scores[f"{name}/{detector_side}"]
     values = (values - values[denied].mean()) / values[denied].std()
     return values[sides == named_side], values[denied]
-
-
-def _psnr(mean_squared_error: float) -> float:
-    """PSNR in dB of values in [-1, 1], whose range is 2 (2000 HU)."""
-    return 10 * float(np.log10(4 / mean_squared_error))

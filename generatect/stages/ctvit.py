@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generatect.metrics.codebook import codebook_use
+from generatect.metrics.reconstruction import psnr_of_error
 from generatect.networks.ctvit import CTViT
 from generatect.objectives.adversarial import adaptive_weight, discriminator_loss, hinge_generator_loss
 from generatect.objectives.perceptual import draw_slices, perceptual_mse, take_slices
@@ -91,9 +93,7 @@ class CTViTStage(Stage):
             losses["adversarial"] = self._weighted_adversarial_loss(fake, losses)
         self._step(0, sum(losses.values()))
         self.lr_schedulers().step()  # type: ignore[union-attr]
-        self.log_all(
-            "train", {**losses, "perplexity": output.perplexity, "psnr": _psnr(reconstruction_loss)}, len(volume)
-        )
+        self.log_all("train", {**losses, "perplexity": output.perplexity}, len(volume))
 
         if adversarial and batch_idx % self.discriminator_every == self.discriminator_every - 1:
             result = discriminator_loss(
@@ -117,10 +117,9 @@ class CTViTStage(Stage):
     def on_validation_epoch_end(self) -> None:
         """PSNR of the mean error (dB, over the 2000 HU range), and use and perplexity of the codebook."""
         counts = torch.bincount(torch.cat(self._val_ids), minlength=self.ctvit.quantizer.num_codes).float()
-        share = counts / counts.sum()
-        perplexity = torch.exp(-(share * share.clamp(min=1e-12).log()).sum())
-        self.log("val/psnr", _psnr(self.trainer.callback_metrics["val/reconstruction"]), prog_bar=True)
-        self.log_dict({"val/perplexity": perplexity, "val/codes_used": (counts > 0).float().mean()})
+        use = codebook_use(counts)
+        self.log("val/psnr", psnr_of_error(self.trainer.callback_metrics["val/reconstruction"].item()), prog_bar=True)
+        self.log_dict({"val/perplexity": use.perplexity, "val/codes_used": use.used})
 
     def preview(self, batch: dict) -> dict[str, Tensor]:
         """Volumes "1 z y x" to look at, by title."""
@@ -139,8 +138,3 @@ class CTViTStage(Stage):
         self.manual_backward(loss)
         self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip, gradient_clip_algorithm="norm")
         optimizer.step()
-
-
-def _psnr(mean_squared_error: Tensor) -> Tensor:
-    """PSNR in dB of values in [-1, 1], whose range is 2."""
-    return 10 * torch.log10(4 / mean_squared_error.detach())
