@@ -13,7 +13,7 @@ from generatect.networks.ctvit import CTViT
 
 
 class TokenDataset(Dataset):
-    """Items `{ids: [t h w], text, name}`."""
+    """Items `{ids: [t h w], text, name}`, and `labels: [k]` where the source has them."""
 
     def __init__(self, pairs: Pairs, indices: list[int], tokens: np.ndarray) -> None:
         self.pairs, self.indices, self.tokens = pairs, indices, tokens
@@ -24,7 +24,9 @@ class TokenDataset(Dataset):
     def __getitem__(self, place: tuple[int, int]) -> dict:
         pair = self.indices[place[1]]
         ids = torch.from_numpy(self.tokens[place[1]].astype(np.int64))
-        return {"ids": ids, "text": self.pairs.text(pair), "name": self.pairs.name(pair)}
+        item = {"ids": ids, "text": self.pairs.text(pair), "name": self.pairs.name(pair)}
+        labels = self.pairs.labels(pair)
+        return item if labels is None else {**item, "labels": torch.tensor(list(labels.values()), dtype=torch.float32)}
 
 
 class TransformerData(PairsDataModule):

@@ -89,6 +89,8 @@ def _assemble_transformer(
         if model.get(name):
             node = {**sizes, **model[name]}  # a published network has room for more tokens than its grid needs
             module[name], networks[name] = build(node), _arguments(node)
+    if model.get("label_head"):
+        module["label_head"] = build(model["label_head"], text_width=text.width)
     description = _later_description(networks, text.describe(), file)
     return Assembled(preset, module, description, _tokenizer_data(tokenizer, file))
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from generatect.networks.ctvit import CTViT
+from generatect.networks.label_head import LabelHead
 from generatect.networks.maskgit import MaskGIT
 from generatect.networks.token_critic import TokenCritic
 from generatect.objectives.masking import masked_token_loss, token_critic_loss
@@ -22,6 +24,8 @@ class TransformerStage(Stage):
         text: reports → features.
         tokenizer: frozen CT-ViT, for previews alone.
         token_critic: learns to find wrong tokens; None trains none.
+        label_head: reads the labels from the text features while training; None, or data without labels: no such loss.
+        label_weight: weight of its binary cross-entropy.
         text_drop_prob: probability of withholding a report, for guidance.
         mask_steps: decoding steps whose mask ratios are trained.
         label_smoothing: of the cross-entropy.
@@ -38,6 +42,8 @@ class TransformerStage(Stage):
         tokenizer: CTViT,
         optimizer: OptimizerFactory,
         token_critic: TokenCritic | None = None,
+        label_head: LabelHead | None = None,
+        label_weight: float = 1.0,
         text_drop_prob: float = 0.25,
         mask_steps: int = 18,
         label_smoothing: float = 0.0,
@@ -54,6 +60,7 @@ class TransformerStage(Stage):
             seed=seed,
         )
         self.maskgit, self.text, self.token_critic = maskgit, text, token_critic
+        self.label_head, self.label_weight = label_head, label_weight
         self._tokenizer = (tokenizer.eval().requires_grad_(False),)  # in a tuple: no submodule, not in checkpoints
         self.text_drop_prob, self.mask_steps, self.label_smoothing = text_drop_prob, mask_steps, label_smoothing
         self.preview_guidance = preview_guidance
@@ -76,6 +83,11 @@ class TransformerStage(Stage):
             )
             loss = loss + critic.loss
             values |= {"critic_loss": critic.loss, "critic_accuracy": critic.accuracy}
+        if self.label_head is not None and "labels" in batch:
+            logits = self.label_head(text.features, text.mask)
+            label_loss = binary_cross_entropy_with_logits(logits.float(), batch["labels"])
+            loss = loss + self.label_weight * label_loss
+            values |= {"label_loss": label_loss, "label_accuracy": ((logits > 0) == batch["labels"]).float().mean()}
         self.log_all("train", values, len(batch["ids"]))
         return loss
 

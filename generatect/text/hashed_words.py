@@ -25,6 +25,7 @@ class HashedWordEncoder(nn.Module):
         width: width of a feature.
         num_buckets: rows of the table.
         max_tokens: longer texts are cut off here.
+        word_dropout_prob: probability of blanking a word in training, so that no sentence is learned by heart.
 
     Raises:
         InputError: a number below 1.
@@ -32,14 +33,19 @@ class HashedWordEncoder(nn.Module):
 
     is_frozen = False
 
-    def __init__(self, *, width: int, num_buckets: int = 8192, max_tokens: int = 256) -> None:
+    def __init__(
+        self, *, width: int, num_buckets: int = 8192, max_tokens: int = 256, word_dropout_prob: float = 0.0
+    ) -> None:
         super().__init__()
         for name, value in (("width", width), ("num_buckets", num_buckets), ("max_tokens", max_tokens)):
             if value < 1:
                 raise InputError(f"text_encoder.encoder.{name}={value}: expected at least 1")
+        if not 0 <= word_dropout_prob < 1:
+            raise InputError(f"text_encoder.encoder.word_dropout_prob={word_dropout_prob}: expected 0 to below 1")
         self.width = width
         self.num_buckets = num_buckets
         self.max_tokens = max_tokens
+        self.word_dropout_prob = word_dropout_prob
         self.embedding = nn.Embedding(num_buckets + 1, width, padding_idx=PADDING)
         with torch.no_grad():
             self.embedding.weight.mul_(INITIAL_STD)
@@ -51,6 +57,7 @@ class HashedWordEncoder(nn.Module):
             "width": self.width,
             "num_buckets": self.num_buckets,
             "max_tokens": self.max_tokens,
+            "word_dropout_prob": self.word_dropout_prob,
         }
 
     def rows(self, text: str) -> list[int]:
@@ -64,4 +71,7 @@ class HashedWordEncoder(nn.Module):
         longest = max(1, *map(len, rows))
         padded = [row + [PADDING] * (longest - len(row)) for row in rows]
         index = torch.tensor(padded, device=self.embedding.weight.device)
-        return TextFeatures(self.embedding(index), index != PADDING)
+        features = self.embedding(index)
+        if self.training and self.word_dropout_prob > 0:
+            features = features * (torch.rand(index.shape, device=index.device) >= self.word_dropout_prob)[..., None]
+        return TextFeatures(features, index != PADDING)

@@ -110,3 +110,14 @@ def test_learns_what_a_bag_of_words_cannot():
         loss.backward()
         optimizer.step()
     assert ((logits > 0) == present.bool()).all()
+
+
+def test_word_dropout_blanks_its_share_in_training_alone():
+    torch.manual_seed(0)
+    encoder = HashedWordEncoder(width=4, word_dropout_prob=0.2)
+    text = [" ".join(["word"] * 200)] * 20
+    encoder.train()
+    blanked = (encoder(text).features == 0).all(-1).float().mean().item()
+    assert abs(blanked - 0.2) < 3 * (0.2 * 0.8 / 4000) ** 0.5
+    encoder.eval()
+    assert not (encoder(text).features == 0).all(-1).any()
