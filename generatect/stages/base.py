@@ -68,11 +68,19 @@ class Stage(L.LightningModule):
         return int(self.trainer.limit_train_batches)
 
     def draws(self, batch_idx: int, purpose: str = "train") -> torch.Generator:
-        """A CPU generator for one step, of seed, purpose, step and rank alone, so that a resumed run repeats none."""
-        offset = {"train": 0, "val": 1}[purpose]
-        rank = self.global_rank if purpose == "train" else 0
-        mixed = ((self.seed * 2 + offset) * 1_000_003 + batch_idx) * 4_099 + rank
-        return torch.Generator().manual_seed(mixed % 2**63)
+        """A CPU generator for one step.
+
+        It depends on seed, purpose, step and rank alone, so a resumed run repeats none.
+        """
+        return torch.Generator().manual_seed(self._draw_seed(batch_idx, {"train": 0, "val": 1}[purpose]))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Makes what layers draw by themselves (dropout) a function of the step too: a resumed run draws the same."""
+        torch.manual_seed(self._draw_seed(batch_idx, 2))
+
+    def _draw_seed(self, batch_idx: int, purpose: int) -> int:
+        rank = 0 if purpose == 1 else self.global_rank  # every process validates with the same draws
+        return (((self.seed * 3 + purpose) * 1_000_003 + batch_idx) * 4_099 + rank) % 2**63
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what rebuilds the stage."""
