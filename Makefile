@@ -46,11 +46,8 @@ format: $(READY)  ## formats the code
 
 phantom: $(READY)  ## trains the three stages on phantoms from nothing and measures them (2 cores, see the README)
 	@$(RUN) -m generatect.train experiments=phantom/ctvit output=$(PHANTOM)/ctvit
-	@export OMP_NUM_THREADS=1; set -e; \
-	 $(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres \
-	   > $(PHANTOM)/superres.log 2>&1 & superres=$$!; trap "kill $$superres 2>/dev/null || true" EXIT INT TERM; echo "superres trains beside transformer: $(PHANTOM)/superres.log"; \
-	 $(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer; \
-	 wait $$superres
+	@$(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres
+	@$(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer
 	@$(RUN) -m generatect.prove weights=$(PHANTOM) output=$(PHANTOM)/proof
 
 wheel: $(READY)  ## dist/generatect-*.whl

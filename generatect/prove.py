@@ -38,6 +38,7 @@ def prove(
     num_superres: int,
     num_prompts: int,
     num_fit: int,
+    wording: str,
     batch_size: int,
     cache_dir: str,
 ) -> None:
@@ -53,6 +54,7 @@ def prove(
         num_superres: held-out phantoms for super-resolution.
         num_prompts: held-out prompts; about half name each finding.
         num_fit: phantoms that the detectors are fitted on.
+        wording: of the prompts; "development" while a recipe is sought, "heldout" for what is reported.
         batch_size: prompts sampled at a time.
         cache_dir: folder of text features of frozen encoders.
     """
@@ -80,7 +82,7 @@ def prove(
         detectors = Detectors.fit(preset.grid, num=num_fit, seed=DETECTOR_SEED)
         show("detectors", 1, 1)
         true_volumes = np.stack([model_to_hu(pairs.model_input(i, preset))[0].numpy() for i in range(len(pairs))])
-        reports = sample_prompts(num_prompts, PROMPT_SEED, "heldout", prevalence=0.5)
+        reports = sample_prompts(num_prompts, PROMPT_SEED, wording, prevalence=0.5)
         generated = []
         for start in range(0, num_prompts, batch_size):
             texts = [report.text for report in reports[start : start + batch_size]]
@@ -92,7 +94,13 @@ def prove(
         "weights_sha256": model.hashes,
         "notice": model.notice,
         "versions": {"generatect": __version__, "torch": torch.__version__},
-        "settings": {"tokens": tokens, "upscale": upscale, "num_prompts": num_prompts, "num_fit": num_fit},
+        "settings": {
+            "tokens": tokens,
+            "upscale": upscale,
+            "num_prompts": num_prompts,
+            "num_fit": num_fit,
+            "wording": wording,
+        },
         "tokenizer": tokenizer,
         "superres": superres,
         "detectors_on_phantoms": _plain(proof.measure_detectors(detectors, pairs, true_volumes)),

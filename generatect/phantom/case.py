@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generatect.errors import InputError
-from generatect.phantom.findings import FINDINGS, Finding, sample_findings
+from generatect.phantom.findings import LABELS, Finding, sample_findings
 from generatect.phantom.patient import Patient, sample_patient
 
 PHANTOM_NOTICE = "PHANTOM - computed shapes, synthetic, not a patient; for development and proof only"
@@ -64,6 +64,10 @@ def sample_case(seed: int, prevalence: float = 0.35, patient_seed: int | None = 
 
 
 def labels(case: PhantomCase) -> dict[str, int]:
-    """Finding → 0 or 1, for every one of `FINDINGS`."""
-    present = {finding.name for finding in case.findings}
-    return {name: int(name in present) for name in FINDINGS}
+    """0 or 1 for every one of `LABELS`."""
+    result = {}
+    for key in LABELS:
+        name, _, side = key.partition("/")
+        finding = case.finding(name)
+        result[key] = int(finding is not None and (not side or finding.is_on(side)))
+    return result

@@ -13,14 +13,11 @@ from jaxtyping import Float, Float64
 from generatect.ct.grid import Grid
 from generatect.errors import InputError
 from generatect.files import atomic_path
-from generatect.phantom.case import PhantomCase, sample_case
+from generatect.phantom.case import PhantomCase, labels, sample_case
 from generatect.phantom.features import blur, patchy, pool
-from generatect.phantom.findings import FINDINGS, SIDED
+from generatect.phantom.findings import LABELS
 from generatect.phantom.render import render
 from generatect.phantom.report import case_seed
-
-DETECTORS = FINDINGS + tuple(f"{name}/{side}" for name in SIDED for side in ("left", "right"))
-"""Keys of the scores: every finding on any side, and sided ones per side."""
 
 MAX_BLUR = 1.3
 MAX_PATCH_HU = 80.0
@@ -29,13 +26,8 @@ RIDGE = 0.01
 
 
 def truth(case: PhantomCase) -> Float64[np.ndarray, "k"]:
-    """0 or 1 for every one of `DETECTORS`."""
-    values = []
-    for key in DETECTORS:
-        name, _, side = key.partition("/")
-        finding = case.finding(name)
-        values.append(finding is not None and (not side or finding.is_on(side)))
-    return np.array(values, dtype=np.float64)
+    """0 or 1 for every one of `LABELS`."""
+    return np.array(list(labels(case).values()), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +37,7 @@ class Detectors:
     Attributes:
         grid: the grid of the volumes they read.
         mean: of each feature over the phantoms of the fit.
-        weights: features to scores, in the order of `DETECTORS`.
+        weights: features to scores, in the order of `LABELS`.
         bias: score of the mean phantom: the share of phantoms with the finding.
     """
 
@@ -98,14 +90,14 @@ class Detectors:
             raise InputError(f"volumes of shape {volumes_hu.shape[1:]}: the detectors read {self.grid.shape_zyx}")
         features = np.stack([pool(np.asarray(volume, dtype=np.float32)) for volume in volumes_hu])
         scores = (features - self.mean) @ self.weights + self.bias
-        return dict(zip(DETECTORS, scores.T, strict=True))
+        return dict(zip(LABELS, scores.T, strict=True))
 
     def save(self, path: str | Path) -> None:
         """Write as npz without pickled objects."""
         with atomic_path(Path(path)) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file,
-                names=np.array(DETECTORS),
+                names=np.array(LABELS),
                 shape_zyx=self.grid.shape_zyx,
                 spacing_mm_zyx=self.grid.spacing_mm_zyx,
                 mean=self.mean,
@@ -123,8 +115,8 @@ class Detectors:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; expected detectors written by Detectors.save")
         with np.load(path, allow_pickle=False) as file:
-            if tuple(file.get("names", ())) != DETECTORS:
-                raise InputError(f"{path}: holds other detectors than {', '.join(DETECTORS)}; fit them again")
+            if tuple(file.get("names", ())) != LABELS:
+                raise InputError(f"{path}: holds other detectors than {', '.join(LABELS)}; fit them again")
             depth, rows, columns = (int(size) for size in file["shape_zyx"])
             z, y, x = (float(spacing) for spacing in file["spacing_mm_zyx"])
             return cls(Grid((depth, rows, columns), (z, y, x)), file["mean"], file["weights"], file["bias"])
@@ -135,12 +127,12 @@ def separations(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Scores of those with and without, per detector, ready for `auroc`.
 
-    Keys are `DETECTORS`, and "NAME/left|right" for the control of each sided finding: the left detector between
+    Keys are `LABELS`, and "NAME/left|right" for the control of each sided finding: the left detector between
     phantoms with the finding on the right alone and phantoms without it, which it should not tell apart (0.5).
     """
     result = {}
-    has = dict(zip(DETECTORS, truths.T > 0, strict=True))
-    for key in DETECTORS:
+    has = dict(zip(LABELS, truths.T > 0, strict=True))
+    for key in LABELS:
         result[key] = (scores[key][has[key]], scores[key][~has[key]])
         name, _, side = key.partition("/")
         if side:

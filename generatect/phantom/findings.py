@@ -21,6 +21,9 @@ FINDINGS = (
 SIDED = ("Lung nodule", "Pleural effusion", "Consolidation")
 """Those that lie on one side (a pleural effusion may lie on both)."""
 
+LABELS = FINDINGS + tuple(f"{name}/{side}" for name in SIDED for side in ("left", "right"))
+"""Keys of a phantom's labels: every finding on any side, and sided ones per side."""
+
 PLACES = {"Lung nodule": ("upper", "lower"), "Consolidation": ("upper", "lower")}
 """Lobes in which a finding may lie."""
 

@@ -31,7 +31,7 @@ class PhantomPairs:
         noise_hu: standard deviation of the noise in a voxel of the finest grid (native, or a preset's upscaled one).
             The low-resolution grid averages those voxels in plane, so its noise is lower by the square root of their
             number.
-        wording: "train" or "heldout" phrases.
+        wording: "train", "development" or "heldout" phrases.
         prevalence: probability of each finding.
         native_shape_zyx: voxels of `volume`, over 301.5 × 384 × 384 mm.
 
@@ -98,7 +98,7 @@ class PhantomPairs:
         return prompt(self.case(index), self.report(index).text)
 
     def labels(self, index: int) -> dict[str, int]:
-        """Finding → 0 or 1."""
+        """Finding, and finding per side → 0 or 1."""
         return labels(self.case(index))
 
     def volume(self, index: int) -> CTVolume:

@@ -1,5 +1,6 @@
 """Reports of phantom cases in a radiologist's language, together with the truth of what they say."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ UNMENTIONED_PROB = 0.15
 
 NORMAL_PROB = 0.3
 CASES_PER_SEED = 1_000_000
+_ARTICLE = re.compile(r"\b(?:a|an|the) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def compose_report(case: PhantomCase, seed: int, wording: str = TRAIN) -> Report
     Args:
         case: what is to be reported.
         seed: seed of the wording.
-        wording: "train", or "heldout" for phrases that never occur in training.
+        wording: "train", or "development" or "heldout" for phrases that never occur in training.
 
     Raises:
         InputError: an unknown wording.
@@ -52,6 +54,7 @@ def compose_report(case: PhantomCase, seed: int, wording: str = TRAIN) -> Report
     if not present and not denied:
         denied = absent
     sentences = [_name(finding, bank, generator) for finding in case.findings] + _deny(denied, bank, generator)
+    sentences = [_dictate(sentence, bank, generator) for sentence in sentences]
     generator.shuffle(sentences)
     mentions = {
         name: "named" if name in present else "denied" if name in denied else "unmentioned" for name in FINDINGS
@@ -76,7 +79,7 @@ def sample_prompts(num: int, seed: int, wording: str = TRAIN, prevalence: float 
     Args:
         num: how many.
         seed: first of the seeds; the same seed gives the same prompts.
-        wording: "train" or "heldout".
+        wording: "train", "development" or "heldout".
         prevalence: probability that a finding is named.
 
     Returns:
@@ -110,6 +113,14 @@ def _sentence(carrier: str, phrase: str) -> str:
     plural = phrase.startswith("+")
     words = {"phrase": phrase.removeprefix("+"), "is": "are" if plural else "is", "was": "were" if plural else "was"}
     text = carrier.format(**words).replace(",.", ".")
+    return text[0].upper() + text[1:]
+
+
+def _dictate(sentence: str, bank: WordBank, generator: np.random.Generator) -> str:
+    """The sentence, or the same without its articles."""
+    if generator.random() >= bank.telegraphic_prob:
+        return sentence
+    text = _ARTICLE.sub("", sentence)
     return text[0].upper() + text[1:]
 
 

@@ -7,8 +7,9 @@ from generatect.ct.grid import Grid
 from generatect.errors import InputError
 from generatect.metrics.auroc import auroc
 from generatect.phantom.case import sample_case
-from generatect.phantom.detectors import DETECTORS, Detectors, ridge, separations, truth
+from generatect.phantom.detectors import Detectors, ridge, separations, truth
 from generatect.phantom.features import blur, pool
+from generatect.phantom.findings import LABELS
 from generatect.phantom.render import render
 
 GRID = Grid((9, 24, 24), (33.5, 16.0, 16.0))
@@ -23,7 +24,7 @@ def test_detectors_separate_phantoms_never_seen(detectors):
     cases = [sample_case(seed, 0.5) for seed in range(80)]
     volumes = np.stack([blur(render(case, GRID, 30.0).voxels_hu, 0.5) for case in cases])
     scores = detectors.score_batch(volumes)
-    assert set(scores) == set(DETECTORS)
+    assert set(scores) == set(LABELS)
     pairs = separations(np.stack([truth(case) for case in cases]), scores)
     for key, (positive, negative) in pairs.items():
         area = auroc(positive, negative).value

@@ -7,6 +7,7 @@ import torch
 from generatect.ct.preset import PhysicalPreset, ReleasedPreset
 from generatect.data.split import split_by_patient
 from generatect.errors import InputError
+from generatect.phantom.findings import FINDINGS, SIDED
 from generatect.phantom.pairs import PhantomPairs
 
 PRESET = PhysicalPreset(num_slices=9, size=24, upscaled_size=96)
@@ -24,7 +25,11 @@ def test_pairs_are_seeded_and_named():
     assert len({pairs.name(index) for index in range(20)}) == 20
     assert [pairs.text(index) for index in range(20)] == [again.text(index) for index in range(20)]
     assert torch.equal(pairs.model_input(4, PRESET), again.model_input(4, PRESET))
-    assert pairs.labels(2) == {name: int(state == "named") for name, state in pairs.report(2).mentions.items()}
+    report, labels = pairs.report(2), pairs.labels(2)
+    assert {name: labels[name] for name in FINDINGS} == {n: int(m == "named") for n, m in report.mentions.items()}
+    for name in SIDED:
+        on = [side for side in ("left", "right") if labels[f"{name}/{side}"]]
+        assert on == {"": [], "left": ["left"], "right": ["right"], "both": ["left", "right"]}[report.sides[name]]
     assert "not a patient" in pairs.notice
 
 

@@ -8,7 +8,7 @@ import pytest
 from generatect.ct.grid import Grid
 from generatect.errors import InputError
 from generatect.phantom.case import PhantomCase, labels, sample_case
-from generatect.phantom.findings import FINDINGS, SIDED, Finding
+from generatect.phantom.findings import FINDINGS, LABELS, SIDED, Finding
 from generatect.phantom.render import render
 
 GRID = Grid((67, 128, 128), (4.5, 3.0, 3.0))
@@ -128,10 +128,10 @@ def test_the_other_findings_look_like_themselves(healthy):
 
 def test_labels_and_prevalence():
     cases = [sample_case(seed, 0.3) for seed in range(800)]
-    assert all(set(labels(case)) == set(FINDINGS) for case in cases)
+    assert all(set(labels(case)) == set(LABELS) for case in cases)
     assert all(labels(case)[finding.name] == 1 for case in cases for finding in case.findings)
-    assert all(sum(labels(case).values()) == len(case.findings) for case in cases)
-    shares = np.array([list(labels(case).values()) for case in cases])
+    assert all(sum(labels(case)[name] for name in FINDINGS) == len(case.findings) for case in cases)
+    shares = np.array([[labels(case)[name] for name in FINDINGS] for case in cases])
     np.testing.assert_allclose(shares.mean(0), 0.3, atol=0.06)
     assert np.abs(np.corrcoef(shares.T) - np.eye(len(FINDINGS))).max() < 0.15, "findings are independent"
 

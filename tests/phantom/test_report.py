@@ -13,8 +13,18 @@ from generatect.phantom.wording import BANKS
 
 WORDS = {
     "Medical material": ("pacemaker",),
-    "Arterial wall calcification": ("calcification", "aortic wall is", "wall of the aorta is"),
-    "Cardiomegaly": ("cardiomegaly", "enlargement of the heart", "enlarged heart", "heart size", "heart is normal"),
+    "Arterial wall calcification": ("calcification", "aortic wall", "wall of the aorta", "wall of aorta"),
+    "Cardiomegaly": (
+        "cardiomegaly",
+        "enlargement of",
+        "enlarged heart",
+        "heart size",
+        "size of the heart",
+        "size of heart",
+        "heart is normal",
+        "heart is of",
+        "heart with",
+    ),
     "Pericardial effusion": ("pericardi",),
     "Hiatal hernia": ("hernia",),
     "Lymphadenopathy": ("lymph",),
@@ -71,14 +81,19 @@ def test_sides_and_severities_are_in_the_sentence(wording):
                     assert has == {side: side == finding.side for side in has}
 
 
-def test_heldout_words_all_occur_in_training_but_no_sentence_does():
-    train, heldout = (
-        vocabulary([report.text for report in sample_prompts(num, 2, wording)])
-        for wording, num in (("train", 1200), ("heldout", 400))
+@pytest.mark.parametrize("wording", sorted(BANKS.keys() - {"train"}))
+def test_other_banks_have_only_words_of_training_but_no_sentence_of_it(wording):
+    train, other = (
+        vocabulary([report.text for report in sample_prompts(num, 2, bank)])
+        for bank, num in (("train", 1200), (wording, 400))
     )
-    assert heldout <= train
+    assert other <= train
     assert len(train) <= 150
-    assert not sentences("train") & sentences("heldout")
+    assert not sentences("train") & sentences(wording)
+
+
+def test_no_sentence_of_development_is_reported_on():
+    assert not sentences("development") & sentences("heldout")
 
 
 def test_reports_are_short_varied_and_seeded():
