@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types format phantom wheel clean
+.PHONY: help setup demo test parity check lint types format phantom wheel clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ demo: $(READY)  ## a CT from a report and a reconstruction, with the shipped pha
 
 test: $(READY)  ## all tests
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q
+
+parity: $(READY)  ## agreement with the original's recorded numbers, as a table (GENERATECT_FIXTURES=FOLDER)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m parity
 
 check: lint types test  ## what CI runs
 

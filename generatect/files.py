@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,20 @@ def writable_folder(path: str | Path, key: str = "output") -> Path:
             f"{key}={folder}: cannot write there ({error.strerror}); choose a folder that can be written"
         ) from error
     return folder
+
+
+def require_space(path: Path, num_bytes: int, key: str = "output") -> None:
+    """Refuses a file that its disk has no room for, before anything is written.
+
+    Raises:
+        InputError: naming the setting, the path, what is needed and what is free.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < num_bytes:
+        raise InputError(
+            f"{key}={path}: needs {num_bytes / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free there; "
+            "choose another disk or make room"
+        )
 
 
 def sha256_of_file(path: Path) -> str:

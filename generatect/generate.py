@@ -31,6 +31,7 @@ def generate(
     device: str,
     tokens: dict[str, Any],
     upscale: dict[str, Any],
+    t5: str | None,
     cache_dir: str,
 ) -> None:
     """Writes a NIfTI in HU, a JSON sidecar and a preview PNG per prompt.
@@ -42,12 +43,13 @@ def generate(
         prompt: a report.
         prompts: a CSV of them; see `gather_prompts`.
         output: folder of the results.
-        weights: "phantom", a folder, or a file per stage; see `find_weights`.
+        weights: "phantom", "released", a folder, ORG/NAME on the Hub, or a file per stage; see `find_weights`.
         seed: of the first prompt.
         device: auto, cpu, cuda, ….
         tokens: how tokens are sampled; see `TokenOptions`.
         upscale: how slices are refined; see `UpscaleOptions`.
-        cache_dir: folder of text features of frozen encoders.
+        t5: folder or Hub id of the T5 in place of the one that the weights name.
+        cache_dir: folder of text features of frozen encoders and of converted files.
 
     Raises:
         InputError: whatever of this cannot be used.
@@ -58,7 +60,7 @@ def generate(
         raise InputError(f"seed={seed}: expected a whole number from 0 to {2**32 - 1}")
     wanted = gather_prompts(prompt, prompts)
     folder = writable_folder(output)
-    model = TextToCT.load(weights, device, cache_dir)
+    model = TextToCT.load(weights, device, cache_dir, t5)
     token_options, upscale_options = TokenOptions(**tokens), UpscaleOptions(**upscale)
     print(estimate(model, token_options, upscale_options, len(wanted)))
     with bars() as show:

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from generatect.checkpoints.hub import push_folder, require_model_id
+from generatect.checkpoints.model_folder import write_model_folder
 from generatect.checkpoints.rebuild import (
     codebook_sha256,
     rebuild_network,
@@ -14,10 +18,12 @@ from generatect.checkpoints.rebuild import (
     rebuild_process,
     rebuild_text,
 )
+from generatect.checkpoints.stage_file import STAGES, read_stage_file
 from generatect.checkpoints.weights import find_weights
 from generatect.ct.preset import Preset
 from generatect.diffusion.process import SuperResProcess
 from generatect.errors import InputError
+from generatect.files import writable_folder
 from generatect.networks.ctvit import CTViT
 from generatect.networks.maskgit import MaskGIT
 from generatect.networks.token_critic import TokenCritic
@@ -62,6 +68,7 @@ class TextToCT:
         maskgit: samples tokens, reading `tokens_text`.
         token_critic: chooses the tokens to sample again; None: the least certain ones are.
         unet: refines slices as `process` says, reading `slices_text`.
+        paths: each stage's file, from which `save_pretrained` writes.
         hashes: SHA-256 of each stage's file.
         notice: what must be said of everything these weights make, or None.
         device: where it all runs.
@@ -75,18 +82,31 @@ class TextToCT:
     unet: SuperResUNet
     slices_text: TextConditioner
     process: SuperResProcess
+    paths: dict[str, Path]
     hashes: dict[str, str]
     notice: str | None
     device: torch.device
 
     @classmethod
-    def load(cls, weights: str | Mapping[str, str], device: str = "auto", cache_dir: str | None = None) -> "TextToCT":
+    def load(
+        cls,
+        weights: str | Mapping[str, str],
+        device: str = "auto",
+        cache_dir: str | None = None,
+        t5: str | None = None,
+    ) -> "TextToCT":
         """Loads three stages that belong together.
+
+        Args:
+            weights: see `find_weights`.
+            device: auto, cpu, cuda, ….
+            cache_dir: folder of text features of frozen encoders and of converted files; None: no features are kept.
+            t5: Hub id or folder of the T5 in place of the one that the weights name.
 
         Raises:
             InputError: a file is missing or of another stage, or the stages were not trained on one tokenizer.
         """
-        files = {stage: find_weights(weights, stage) for stage in ("ctvit", "transformer", "superres")}
+        files = {stage: find_weights(weights, stage, cache_dir) for stage in STAGES}
         for stage in ("transformer", "superres"):
             if files[stage].description["preset"] != files["ctvit"].description["preset"]:
                 raise InputError(
@@ -105,14 +125,61 @@ class TextToCT:
             tokenizer=rebuild_network(files["ctvit"], "ctvit").to(where),
             maskgit=rebuild_network(files["transformer"], "maskgit").to(where),
             token_critic=rebuild_network(files["transformer"], "token_critic").to(where) if has_critic else None,
-            tokens_text=rebuild_text(files["transformer"], cache_dir).to(where),
+            tokens_text=rebuild_text(files["transformer"], cache_dir, t5).to(where),
             unet=rebuild_network(files["superres"], "unet").to(where),
-            slices_text=rebuild_text(files["superres"], cache_dir).to(where),
+            slices_text=rebuild_text(files["superres"], cache_dir, t5).to(where),
             process=rebuild_process(files["superres"]),
+            paths={stage: file.path.absolute() for stage, file in files.items()},
             hashes={stage: file.sha256 for stage, file in files.items()},
             notice=next((notice for notice in notices if notice), None),
             device=where,
         )
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path, device: str = "auto", cache_dir: str | None = None, t5: str | None = None
+    ) -> "TextToCT":
+        """Loads a model on the Hub (ORG/NAME), a folder of `save_pretrained`, "released" or "phantom"; see `load`.
+
+        Raises:
+            InputError: as `load`.
+        """
+        return cls.load(str(name_or_folder), device, cache_dir, t5)
+
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> list[Path]:
+        """Writes the three stages, `config.json` and a model card, and returns their paths.
+
+        Args:
+            folder: where to; made where there is none.
+            half: store fp16, half the size.
+
+        Raises:
+            InputError: the folder cannot be written, or a file that this model was loaded from is no longer the same.
+        """
+        return self._write(writable_folder(folder, "folder"), half)
+
+    def push_to_hub(self, repo_id: str, private: bool | None = None, half: bool = False) -> str:
+        """Sends what `save_pretrained` writes to the Hub, and returns the model's address there.
+
+        Args:
+            repo_id: ORG/NAME; created where there is none yet.
+            private: whom a new model can be seen by; None: as is usual for ORG.
+            half: store fp16, half the size.
+
+        Raises:
+            InputError: the Hub does not take it, or a file that this model was loaded from is no longer the same.
+        """
+        require_model_id(repo_id, "repo_id")
+        with TemporaryDirectory() as folder:
+            self._write(Path(folder), half, repo_id)
+            return push_folder(Path(folder), repo_id, private)
+
+    def _write(self, folder: Path, half: bool, repo_id: str | None = None) -> list[Path]:
+        files = {stage: read_stage_file(path, stage) for stage, path in self.paths.items()}
+        for stage, file in files.items():
+            if file.sha256 != self.hashes[stage]:
+                raise InputError(f"{file.path}: is another file than this model was loaded from; load it again")
+        return write_model_folder(list(files.values()), folder, half, repo_id)
 
     @property
     def token_grid(self) -> tuple[int, int, int]:

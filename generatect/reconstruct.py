@@ -22,7 +22,7 @@ from generatect.pipeline import pick_device
 from generatect.progress import bars, duration
 
 
-def reconstruct(*, input: str, output: str, weights: str | dict[str, str], device: str) -> None:
+def reconstruct(*, input: str, output: str, weights: str | dict[str, str], device: str, cache_dir: str) -> None:
     """Encodes and decodes volumes; writes each on its own grid, with PSNR and SSIM and a picture beside the original.
 
     The model sees the preset's grid; the result is resampled onto the input's voxels, axes and affine. Where the model
@@ -31,8 +31,9 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     Args:
         input: a NIfTI file, or a folder searched for them.
         output: folder of the results; a folder's structure is kept.
-        weights: "phantom", a folder with `ctvit`, or a file of stage `ctvit`.
+        weights: "phantom", "released", ORG/NAME on the Hub, a folder with `ctvit`, or a file of stage `ctvit`.
         device: auto, cpu, cuda, ….
+        cache_dir: folder of converted files.
 
     Raises:
         InputError: whatever of this cannot be used.
@@ -40,7 +41,7 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     found = find_volumes(Path(input).expanduser())
     refuse_overwriting(found, Path(output).expanduser())
     folder = writable_folder(output)
-    file = find_weights(weights, "ctvit")
+    file = find_weights(weights, "ctvit", cache_dir)
     preset, where = rebuild_preset(file), pick_device(device)
     network = rebuild_network(file, "ctvit").to(where)
     print(estimate(network, preset, where, len(found)))

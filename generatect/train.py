@@ -14,7 +14,7 @@ from generatect.config.command import run_command
 from generatect.data.module import PairsDataModule
 from generatect.errors import InputError
 from generatect.files import writable_folder
-from generatect.stages.assemble import Assembled, assemble
+from generatect.stages.assemble import Assembled, assemble, start_from
 from generatect.stages.limits import check_trainer
 
 MAX_SEED = 2**32 - 1  # NumPy's, which Lightning seeds too
@@ -36,6 +36,7 @@ def train(
     seed: int,
     tokenizer: str | None,
     resume: str | None,
+    init: str | None,
     cache_dir: str,
 ) -> None:
     """Trains `stage` for `steps` batches and writes `OUTPUT/STAGE.safetensors`.
@@ -55,6 +56,7 @@ def train(
         seed: of everything random.
         tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
         resume: a `.ckpt` to go on from.
+        init: weights to start from, in a new run: a file of this stage, converted ones too.
         cache_dir: folder of computed arrays.
 
     Raises:
@@ -70,6 +72,8 @@ def train(
     check_trainer(stage, trainer)
     if resume is not None and Path(resume).suffix != ".ckpt":
         raise InputError(f"resume={resume}: expected the .ckpt of an interrupted run, such as OUTPUT/last.ckpt")
+    if resume is not None and init is not None:
+        raise InputError(f"init={init}: a resumed run has its own weights; give init or resume, not both")
     if resume is not None:
         read_stage_file(resume, name, "resume")
     L.seed_everything(seed, verbose=False)
@@ -78,6 +82,8 @@ def train(
     built = assemble(
         name, model=model, preset=preset, text_encoder=text_encoder, tokenizer=tokenizer, cache_dir=cache_dir
     )
+    if init is not None:
+        start_from(built, init, name)
     pairs = build(data["pairs"])
     notice = getattr(pairs, "notice", None)
     description = {**built.description, "stage": name, "notice": notice}

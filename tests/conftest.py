@@ -14,45 +14,66 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from safetensors import safe_open
 from torch import Tensor
 
 from generatect.config.command import run_command
+from tests.parity import Parity
+from tests.recordings import Expected, Recording, read_recording, recordings_folder
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One file of recorded behaviour: the configuration it was made with and its tensors."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Adds the plugin that marks the tests of recordings and prints what they compared."""
+    config.pluginmanager.register(Parity(config), "parity")
 
-    config: dict
-    tensors: dict[str, Tensor]
 
-    def state(self, prefix: str = "state.") -> dict[str, Tensor]:
-        """Tensors under `prefix`, with the prefix removed."""
-        return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+@pytest.fixture(scope="session")
+def parity(pytestconfig: pytest.Config) -> Parity:
+    """What this run has compared with recordings."""
+    return pytestconfig.pluginmanager.get_plugin("parity")
 
 
 @pytest.fixture(scope="session")
 def fixtures_dir() -> Path:
     """Folder of recordings: `GENERATECT_FIXTURES`, or `../shared/fixtures`."""
-    folder = Path(os.environ.get("GENERATECT_FIXTURES", SHARED / "fixtures"))
+    folder = recordings_folder()
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder} (set GENERATECT_FIXTURES)")
     return folder
 
 
 @pytest.fixture(scope="session")
-def load_recording(fixtures_dir: Path):
-    """Function that loads `released/NAME.safetensors`."""
+def load_recording(fixtures_dir: Path) -> Callable[[str], Recording]:
+    """Function that loads `released/NAME.safetensors`, or "preprocessing"."""
+    return read_recording
 
-    def load(name: str) -> Recording:
-        with safe_open(fixtures_dir / "released" / f"{name}.safetensors", framework="pt") as file:
-            config = json.loads((file.metadata() or {}).get("config", "{}"))
-            return Recording(config, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
 
-    return load
+@pytest.fixture(scope="session")
+def published_layout(fixtures_dir: Path) -> dict:
+    """Keys, shapes and dtypes of the three published files."""
+    path = fixtures_dir.parent / "spec" / "released_checkpoint_layout.json"
+    if not path.is_file():
+        pytest.skip(f"no layout of the published files at {path}")
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def assert_relative(parity: Parity) -> Callable[..., None]:
+    """Function asserting max|actual - expected| / max|expected| ≤ tolerance; see `Parity.assert_relative`."""
+    return parity.assert_relative
+
+
+@pytest.fixture(scope="session")
+def assert_identical(parity: Parity) -> Callable[[Tensor, Expected], None]:
+    """Function asserting that every element is as recorded."""
+    return parity.assert_identical
+
+
+@pytest.fixture(scope="session")
+def record_effect(parity: Parity) -> Callable[[str, str, str], None]:
+    """Function that keeps what mending a quirk changes: `record_effect(what, measure, value)`."""
+    return parity.record_effect
 
 
 @pytest.fixture(scope="session")
@@ -62,18 +83,6 @@ def real_ct_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real CT at {folder}")
     return folder
-
-
-@pytest.fixture(scope="session")
-def assert_relative():
-    """Function asserting max|actual - expected| / max|expected| ≤ tolerance."""
-
-    def check(actual: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
-        assert actual.shape == expected.shape
-        deviation = (actual.double() - expected.double()).abs().max() / expected.double().abs().max().clamp(min=1e-30)
-        assert deviation <= tolerance, f"relative deviation {deviation:.2e} > {tolerance:.0e}"
-
-    return check
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,18 @@ def rebuild_process(file: StageFile) -> SuperResProcess:
     return _build(SuperResProcess, _described(file, "process"), f"{file.path}: process")
 
 
-def rebuild_text(file: StageFile, cache_dir: str | None = None) -> TextConditioner:
-    """The text conditioner of a stage with its trained parts."""
-    return _load_frozen(build_conditioner(_described(file, "text"), cache_dir=cache_dir), file, "text")
+def rebuild_text(file: StageFile, cache_dir: str | None = None, t5: str | None = None) -> TextConditioner:
+    """The text conditioner of a stage with its trained parts.
+
+    Args:
+        file: the stage.
+        cache_dir: folder of text features of frozen encoders; None: they are not kept.
+        t5: Hub id or folder of the frozen T5 in place of the one that the stage names.
+    """
+    description = dict(_described(file, "text"))
+    if t5 is not None and _described(file, "text", "encoder").get("kind") == "t5":
+        description["encoder"] = {**description["encoder"], "name_or_path": t5}
+    return _load_frozen(build_conditioner(description, cache_dir=cache_dir), file, "text")
 
 
 def _described(file: StageFile, *keys: str) -> Mapping[str, Any]:
@@ -80,7 +89,12 @@ def _build(function: Callable[..., Built], arguments: Mapping[str, Any], where: 
     return function(**arguments)
 
 
-def _load_frozen(network: nn.Module, file: StageFile, name: str) -> Any:
+def load_weights(network: nn.Module, file: StageFile, name: str) -> None:
+    """Gives `network` the tensors of part `name`, all of them and no others.
+
+    Raises:
+        InputError: a tensor is missing, left over or of another shape.
+    """
     try:
         result = network.load_state_dict(file.state_of(name), strict=False)
     except RuntimeError as error:  # the first line only says that there are errors
@@ -89,4 +103,8 @@ def _load_frozen(network: nn.Module, file: StageFile, name: str) -> Any:
     wrong = [*result.missing_keys, *result.unexpected_keys]
     if wrong:
         raise InputError(f"{file.path}: {len(wrong)} tensors of '{name}' do not fit, the first is {wrong[0]}")
+
+
+def _load_frozen(network: nn.Module, file: StageFile, name: str) -> Any:
+    load_weights(network, file, name)
     return network.eval().requires_grad_(False)

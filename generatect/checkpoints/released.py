@@ -2,8 +2,13 @@
 
 `ctvit_pretrained.pt` holds the tokenizer's bare keys beside `vgg.*` and `discr.*`; `transformer_pretrained.pt` holds
 `ctvit.*` and `maskgit.*`; `superres_pretrained.pt` holds `model` and `ema`, each with a U-Net.
+
+Nothing is thrown away. Beside the networks that the description names, the state has what only training on or the way
+back needs: `discriminator.*` and `vgg.*` of the tokenizer, the transformer's copy of the `tokenizer.*`, the U-Net
+before averaging (`unaveraged.*`), and under `unused.*`, by its original key, what no network reads.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isqrt
@@ -12,21 +17,27 @@ from typing import Any
 from torch import Tensor
 
 from generatect.checkpoints.codebook import hash_codebook
-from generatect.checkpoints.released_superres import unet_from_original, unet_state_of_release
+from generatect.checkpoints.released_discriminator import discriminator_from_original
+from generatect.checkpoints.released_superres import unet_from_original
 from generatect.checkpoints.released_tokens import ctvit_from_original, maskgit_from_original
+from generatect.checkpoints.renaming import is_idle
 from generatect.diffusion.process import SuperResProcess
 
 State = Mapping[str, Tensor]
+EMA_EXTRAS = ("0.ema_model.", "0.online_model.", "1.online_model.", "0.initted", "0.step", "1.initted", "1.step")
 
 NOTICE = "Weights of the GenerateCT authors; their licence applies"
 # What no tensor tells (spec §0, §4).
 PRESET = {"name": "released", "num_slices": 201, "size": 128, "upscaled_size": 512}
 T5 = {"kind": "t5", "name_or_path": "google/t5-v1_1-base", "max_tokens": 256}
 TEXT = {"encoder": T5, "adapter": None, "clean_prompt": True}
+_WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:module|_orig_mod|_forward_module)\.")  # of DDP, torch.compile, Fabric
 
 
 def released_stage(content: Mapping[str, Any], stage: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Description and tensors, under our names, of what one of the published files holds.
+
+    Beginnings of keys that wrappers leave (`module.`, `_orig_mod.`, `_forward_module.`) are understood.
 
     Args:
         content: the file as `torch.load` gives it.
@@ -35,23 +46,35 @@ def released_stage(content: Mapping[str, Any], stage: str | None = None) -> tupl
     Raises:
         ValueError: it is none of the three, or has a tensor too many or lacks one.
     """
-    if "vq._codebook.embed" in content:
-        file, read = "ctvit_pretrained.pt", _ctvit
-    elif any(str(key).startswith("maskgit.") for key in content):
-        file, read = "transformer_pretrained.pt", _inner_ctvit if stage == "ctvit" else _transformer
-    elif any(str(key).startswith("unets.1.") for key in _mapping(content.get("model"))):
-        file, read = "superres_pretrained.pt", _superres
-    else:
-        raise ValueError("no description of a stage in it, nor the keys of a released file")
+    held, content = recognised(content)
+    wanted = "tokenizer" if (held, stage) == ("transformer", "ctvit") else held
+    read = {"ctvit": _ctvit, "transformer": _transformer, "superres": _superres, "tokenizer": _inner_ctvit}[wanted]
     try:
         description, state = read(content)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"resembles the released {file}, but differs in {error}") from error
+        raise ValueError(f"resembles the released {held}_pretrained.pt, but differs in {error}") from error
     return {"preset": PRESET, "notice": NOTICE, **description}, state
 
 
+def recognised(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The stage that one of the published files holds, by its keys, and the content without prefixes of wrappers.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    content = _unwrapped(content)
+    if any(key.startswith("maskgit.") for key in content):
+        return "transformer", content
+    if "vq._codebook.embed" in content:
+        return "ctvit", content
+    if any(key.startswith("unets.1.") for key in _mapping(content.get("model"))):
+        return "superres", content
+    raise ValueError("no description of a stage in it, nor the keys of a released file")
+
+
 def _ctvit(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    state = ctvit_from_original(content)
+    parts = _split(content, ("vgg.", "discr.", ""))
+    state = ctvit_from_original(parts[""])
     codebook_size, dim = state["quantizer.codebook"].shape
     # a patch is patch_size² voxels of the first slice, and slice_patch_size times as many of the others
     first, rest = (state[f"patches.{part}.1.weight"].shape[1] for part in ("first", "rest"))
@@ -67,7 +90,12 @@ def _ctvit(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "heads": len(state["spatial_bias.net.4.weight"]),
         "compat": "released",
     }
-    return {"stage": "ctvit", "networks": {"ctvit": arguments}}, _prefixed("ctvit", state)
+    kept = {
+        **_prefixed("discriminator", discriminator_from_original(parts["discr."])),
+        **_prefixed("vgg", parts["vgg."]),
+        **_idle(content),
+    }
+    return {"stage": "ctvit", "networks": {"ctvit": arguments}}, {**_prefixed("ctvit", state), **kept}
 
 
 def _inner_ctvit(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,9 +103,9 @@ def _inner_ctvit(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _transformer(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """MaskGIT alone. The file's copy of the tokenizer only says which one its tokens belong to."""
+    """MaskGIT. The file's copy of the tokenizer says which one its tokens belong to."""
     parts = _split(content, ("ctvit.", "maskgit."))
-    state = maskgit_from_original(parts["maskgit."])
+    state, tokenizer = maskgit_from_original(parts["maskgit."]), ctvit_from_original(parts["ctvit."])
     num_ids, dim = state["embedding.tokens.weight"].shape
     arguments = {
         "num_tokens": num_ids - 1,  # the last id is the mask
@@ -93,15 +121,20 @@ def _transformer(content: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "stage": "transformer",
         "networks": {"maskgit": arguments},
         "text": TEXT,
-        "codebook_sha256": hash_codebook(ctvit_from_original(parts["ctvit."])["quantizer.codebook"]),
+        "codebook_sha256": hash_codebook(tokenizer["quantizer.codebook"]),
     }
-    return description, _prefixed("maskgit", state)
+    return description, {**_prefixed("maskgit", state), **_prefixed("tokenizer", tokenizer), **_idle(content)}
 
 
 def _superres(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The averaged U-Net."""
-    _split({key: value for key, value in content["model"].items() if key != "unets.0.dummy_parameter"}, ("unets.1.",))
-    state = unet_from_original(unet_state_of_release(content))
+    """The U-Net, averaged where the file has an average."""
+    model = _split(content["model"], ("unets.1.", "unets.0.dummy_parameter"))
+    average = _split(_mapping(content.get("ema")), ("1.ema_model.", *EMA_EXTRAS))
+    raw = unet_from_original(model["unets.1."])
+    state = unet_from_original(average["1.ema_model."]) or raw
+    extras = {f"model.{key}": value for key, value in content["model"].items() if not key.startswith("unets.1.")}
+    extras |= {f"ema.{key}": v for key, v in _mapping(content.get("ema")).items() if not key.startswith("1.ema_model.")}
+    kept = {**(_prefixed("unaveraged", raw) if state is not raw else {}), **_prefixed("unused", extras)}
     levels = range(_count(state, "down."))
     dim = len(state["first_block.first.norm.weight"])
     dim_head = state[f"down.{levels[-1]}.entry.attention.null_key_value"].shape[1]
@@ -121,7 +154,7 @@ def _superres(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Ten
     }
     process = asdict(SuperResProcess.released())
     description = {"stage": "superres", "networks": {"unet": arguments}, "text": TEXT, "process": process}
-    return description, _prefixed("unet", state)
+    return description, {**_prefixed("unet", state), **kept}
 
 
 def _split(state: State, prefixes: tuple[str, ...]) -> dict[str, dict[str, Tensor]]:
@@ -133,6 +166,21 @@ def _split(state: State, prefixes: tuple[str, ...]) -> dict[str, dict[str, Tenso
             raise KeyError(key)
         parts[prefix][key.removeprefix(prefix)] = value
     return parts
+
+
+def _unwrapped(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tensors, the prefixes of wrappers removed from their keys, also those of dictionaries within."""
+    result: dict[str, Any] = {}
+    for key, value in content.items():
+        bare = _WRAPPERS.sub("", str(key))
+        if bare in result:
+            raise ValueError(f"'{bare}' twice, once behind the prefix of a wrapper")
+        result[bare] = _unwrapped(value) if key in ("model", "ema") and isinstance(value, Mapping) else value
+    return result
+
+
+def _idle(content: State) -> dict[str, Tensor]:
+    return _prefixed("unused", {key: value for key, value in content.items() if is_idle(key)})
 
 
 def _count(state: State, prefix: str) -> int:

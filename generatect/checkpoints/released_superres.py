@@ -63,20 +63,6 @@ _PARTS = (
 _PARAMETERS = (("g", "gain"), ("weight", "weight"), ("bias", "bias"))
 
 
-def unet_state_of_release(checkpoint: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The U-Net inside the published file, under its published names; the averaged weights where there are any.
-
-    Raises:
-        InputError: no U-Net there.
-    """
-    for part, prefix in (("ema", "1.ema_model."), ("model", "unets.1.")):
-        state = checkpoint.get(part, {})
-        found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if found:
-            return found
-    raise InputError("super-resolution checkpoint: no tensors under model/unets.1; expected superres_pretrained.pt")
-
-
 def unet_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict of `SuperResUNet` from the published U-Net's.
 

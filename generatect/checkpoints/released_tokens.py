@@ -1,18 +1,15 @@
 """State dicts of CT-ViT, MaskGIT and token critic: the original's key names ↔ ours.
 
-Every tensor keeps its values, so the mapping is a table of renamings. What the original stores without use (zero
-`beta` buffers, the context norm and empty null pairs of self-attention) is dropped, and made anew on the way back.
-The functions take the keys of one network, without a prefix such as `ctvit.`; VGG and discriminator keys that the
-CT-ViT file also holds are left out.
+Every tensor keeps its values, so the mapping is a table of renamings. What the original stores without use is dropped,
+and made anew on the way back. The functions take the keys of one network, without a prefix such as `ctvit.`.
 """
 
-import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-Table = list[tuple[str, str]]  # (original, ours); `#` is a number; of the rows that match a key, the first counts
+from generatect.checkpoints.renaming import Table, renamed, restored, within
 
 _LAYERS: Table = [
     ("layers.#.0.dsconv.", "layers.#.position.conv."),
@@ -28,11 +25,6 @@ _LAYERS: Table = [
 ]
 _BIAS: Table = [("net.0.0.", "net.0."), ("net.1.0.", "net.2."), ("net.2.", "net.4.")]
 
-
-def _within(original: str, ours: str, table: Table) -> Table:
-    return [(f"{original}.{old}", f"{ours}.{new}") for old, new in table]
-
-
 _CTVIT: Table = [
     ("to_patch_emb_first_frame.1.", "patches.first.0."),
     ("to_patch_emb_first_frame.2.", "patches.first.1."),
@@ -40,33 +32,32 @@ _CTVIT: Table = [
     ("to_patch_emb.1.", "patches.rest.0."),
     ("to_patch_emb.2.", "patches.rest.1."),
     ("to_patch_emb.3.", "patches.rest.2."),
-    *_within("spatial_rel_pos_bias", "spatial_bias", _BIAS),
-    *_within("enc_spatial_transformer", "spatial_encoder", _LAYERS),
-    *_within("enc_temporal_transformer", "temporal_encoder", _LAYERS),
+    *within("spatial_rel_pos_bias", "spatial_bias", _BIAS),
+    *within("enc_spatial_transformer", "spatial_encoder", _LAYERS),
+    *within("enc_temporal_transformer", "temporal_encoder", _LAYERS),
     ("vq._codebook.embed", "quantizer.codebook"),
     ("vq._codebook.cluster_size", "quantizer.cluster_size"),
-    *_within("dec_temporal_transformer", "temporal_decoder", _LAYERS),
-    *_within("dec_spatial_transformer", "spatial_decoder", _LAYERS),
+    *within("dec_temporal_transformer", "temporal_decoder", _LAYERS),
+    *within("dec_spatial_transformer", "spatial_decoder", _LAYERS),
     ("to_pixels_first_frame.0.", "voxels.first."),
     ("to_pixels.0.", "voxels.rest."),
 ]
 _CRITIC: Table = [
     ("token_emb.", "embedding.tokens."),
     ("pos_emb.", "embedding.positions."),
-    *_within("transformer", "transformer", _LAYERS),
+    *within("transformer", "transformer", _LAYERS),
     ("to_logits.0.", "to_logits."),
 ]
 _MASKGIT: Table = [
-    *_within("continuous_pos_bias", "position_bias", _BIAS),
+    *within("continuous_pos_bias", "position_bias", _BIAS),
     *_CRITIC[:-1],
     ("to_logits.", "to_logits."),
 ]
-_UNUSED = re.compile(r"\.beta$|\.layers\.\d+\.1\.(context_norm|null_kv)|\.initted$|^vgg\.|^discr\.")
 
 
 def ctvit_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State of a `CTViT(compat="released")` from the original's. An unknown key is a KeyError, as in all of these."""
-    ours = _from_original(state, _CTVIT)
+    ours = renamed(state, _CTVIT)
     for name in ("quantizer.codebook", "quantizer.cluster_size"):
         ours[name] = ours[name][0]  # the original's codebook has a leading axis of 1
     return {**ours, "quantizer.idle_steps": torch.zeros(len(ours["quantizer.codebook"]), dtype=torch.int64)}
@@ -74,17 +65,17 @@ def ctvit_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def maskgit_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State of a `MaskGIT(compat="released")` from the original's."""
-    return _from_original(state, _MASKGIT)
+    return renamed(state, _MASKGIT)
 
 
 def token_critic_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State of a `TokenCritic(compat="released")` from the original's."""
-    return _from_original(state, _CRITIC)
+    return renamed(state, _CRITIC)
 
 
 def ctvit_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `ctvit_from_original`, for a model whose codes are as wide as its tokens."""
-    original = _to_original({k: v for k, v in state.items() if k != "quantizer.idle_steps"}, _CTVIT)
+    original = restored({k: v for k, v in state.items() if k != "quantizer.idle_steps"}, _CTVIT)
     for name in ("vq._codebook.embed", "vq._codebook.cluster_size"):
         original[name] = original[name][None]
     return {**original, "vq._codebook.initted": torch.ones(1)}
@@ -92,35 +83,9 @@ def ctvit_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def maskgit_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `maskgit_from_original`."""
-    return _to_original(state, _MASKGIT)
+    return restored(state, _MASKGIT)
 
 
 def token_critic_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `token_critic_from_original`."""
-    return _to_original(state, _CRITIC)
-
-
-def _rename(key: str, table: Table) -> str:
-    for old, new in table:
-        pattern = re.escape(old).replace(r"\#", r"(\d+)")
-        renamed, found = re.subn(f"^{pattern}", new.replace("#", r"\1"), key)
-        if found:
-            return renamed
-    raise KeyError(key)
-
-
-def _from_original(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
-    return {_rename(key, table): value for key, value in state.items() if not _UNUSED.search(key)}
-
-
-def _to_original(state: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
-    inverse = [(ours, original) for original, ours in table]
-    original = {_rename(key, inverse): value for key, value in state.items()}
-    for key in [key for key in original if re.search(r"layers\.\d+\.1\.norm\.gamma$", key)]:
-        attention = key.removesuffix("norm.gamma")
-        dim_head = len(original[f"{attention}q_scale"])
-        heads = len(original[f"{attention}to_q.weight"]) // dim_head
-        original[f"{attention}context_norm.gamma"] = torch.ones_like(original[key])
-        original[f"{attention}null_kv"] = original[key].new_empty(heads, 0, dim_head)
-    gammas = {key: value for key, value in original.items() if key.endswith(".gamma")}
-    return original | {f"{k.removesuffix('gamma')}beta": torch.zeros_like(v) for k, v in gammas.items()}
+    return restored(state, _CRITIC)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from generatect import __version__
 from generatect.checkpoints.released import released_stage
+from generatect.checkpoints.safe_load import load_tensors
 from generatect.errors import InputError
 from generatect.files import atomic_path, sha256_of_file
 
@@ -73,7 +73,7 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
         raise InputError(f"{setting}={path}: no such file; name a checkpoint that a training wrote, or its folder")
     try:
         description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path, stage)
-    except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError, _Unpickling) as error:
+    except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"{setting}={path}: not a readable generatect checkpoint ({reason})") from error
     if description.get("format") != FORMAT or description.get("stage") not in STAGES:
@@ -89,13 +89,21 @@ def write_stage_file(path: Path, description: dict[str, Any], state: dict[str, T
     """Writes `.safetensors` atomically; `half` stores floating tensors as fp16 (half the size, for shipping)."""
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    tensors = _each_by_itself({key: value.detach().cpu().contiguous() for key, value in state.items()})
     header = json.dumps({"format": FORMAT, "version": __version__, **description}, sort_keys=True)
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={DESCRIPTION_KEY: header})
 
 
-_Unpickling = torch.serialization.pickle.UnpicklingError
+def _each_by_itself(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of tensors that share memory with an earlier one, which the format cannot express."""
+    seen: set[int] = set()
+    result = {}
+    for key, value in state.items():
+        place = value.untyped_storage().data_ptr()
+        result[key] = value.clone() if place in seen and value.numel() else value
+        seen.add(place)
+    return result
 
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
@@ -105,7 +113,7 @@ def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 def _read_ckpt(path: Path, stage: str | None) -> tuple[dict, dict[str, Tensor]]:
-    content = _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    content = load_tensors(path)
     if DESCRIPTION_KEY not in content:
         description, state = released_stage(content, stage)
         return {"format": FORMAT, **description}, state

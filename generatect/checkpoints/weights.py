@@ -1,25 +1,33 @@
 """Finds the three stages that `weights=` names."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from generatect import __version__
+from generatect.checkpoints.hub import fetch_model, fetch_released, is_model_id
 from generatect.checkpoints.stage_file import STAGES, StageFile, read_stage_file
 from generatect.errors import InputError
+from generatect.files import writable_folder
 
 # Shipped with the package: trained on the phantom alone, for development and proof.
 SHIPPED = {"phantom": Path(__file__).resolve().parents[1] / "weights" / "phantom"}
+# Those of the GenerateCT authors, from the Hub.
+RELEASED = "released"
 
 
-def find_weights(weights: str | Mapping[str, str], stage: str) -> StageFile:
+def find_weights(weights: str | Mapping[str, str], stage: str, cache_dir: str | None = None) -> StageFile:
     """Reads the file of one stage.
 
     Args:
-        weights: "phantom" (shipped), a folder with a file per stage (see `read_stage_of`), or a mapping from stage to
-            file (`weights={ctvit:A,transformer:B,superres:C}`).
+        weights: "phantom" (shipped), "released" (fetched from the Hub at its first use), a folder with a file per stage
+            (see `read_stage_of`), a model on the Hub as ORG/NAME, or a mapping from stage to file
+            (`weights={ctvit:A,transformer:B,superres:C}`).
         stage: "ctvit", "transformer" or "superres".
+        cache_dir: where converted files are kept; None: `GENERATECT_CACHE`, or ~/.cache/generatect.
 
     Raises:
-        InputError: nothing there, or a file of another stage.
+        InputError: nothing there, nor on the Hub as far as it can be reached, or a file of another stage.
     """
     if isinstance(weights, Mapping):
         unknown = sorted(set(weights) - set(STAGES))
@@ -28,7 +36,34 @@ def find_weights(weights: str | Mapping[str, str], stage: str) -> StageFile:
         if stage not in weights:
             raise InputError(f"weights: no file for stage '{stage}'; add {stage}:FILE")
         return read_stage_file(weights[stage], stage, f"weights.{stage}")
-    return read_stage_of(SHIPPED.get(weights, Path(weights)), stage, "weights")
+    if weights == RELEASED:
+        return read_stage_file(_released(stage, cache_dir), stage, "weights")
+    path = SHIPPED.get(weights, Path(weights).expanduser())
+    if not path.exists() and is_model_id(weights):
+        path = fetch_model(weights)
+    return read_stage_of(path, stage, "weights")
+
+
+def _released(stage: str, cache_dir: str | None) -> Path:
+    """The published file of a stage in our form: converted at the first use, then remembered.
+
+    The Hub's commit is in the path that it fetched to and says which bytes these are, at no cost: a hash would read
+    hundreds of megabytes at every start, and the name of the blob behind the path is lost where links are not
+    possible. Our version says what conversion makes of them. Two processes at once convert twice, to the same bytes,
+    and each moves a whole file into place.
+    """
+    source = fetch_released(stage)
+    commit = source.parents[1].name
+    cache = Path(cache_dir or os.environ.get("GENERATECT_CACHE", "~/.cache/generatect")).expanduser()
+    output = cache / "released" / f"{commit}-{__version__}" / f"{stage}.safetensors"
+    if not output.is_file():
+        from generatect.checkpoints.convert import convert_file
+
+        try:
+            convert_file(source, writable_folder(output.parent, "cache_dir") / output.name)
+        except InputError as error:
+            raise InputError(f"weights=released: {error}") from error
+    return output
 
 
 def read_stage_of(path: str | Path, stage: str, setting: str) -> StageFile:

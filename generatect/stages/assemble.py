@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from generatect.checkpoints.rebuild import codebook_sha256, rebuild_network, rebuild_preset
+from generatect.checkpoints.rebuild import codebook_sha256, load_weights, rebuild_network, rebuild_preset
 from generatect.checkpoints.stage_file import StageFile
 from generatect.checkpoints.weights import read_stage_of
 from generatect.config.build import build
@@ -56,6 +56,21 @@ def assemble(
     return {"transformer": _assemble_transformer, "superres": _assemble_superres}[stage](
         model, text_encoder, file, cache_dir
     )
+
+
+def start_from(built: Assembled, path: str, stage: str) -> None:
+    """Gives the networks of a stage the weights of an earlier training, or converted ones, instead of random values.
+
+    What the file holds for training alone (the discriminator) is taken where the stage has it too.
+
+    Raises:
+        InputError: no such file, one of another stage, or networks of other sizes.
+    """
+    file = read_stage_of(path, stage, "init")
+    for name in (*file.description["networks"], "text", "discriminator"):
+        network = built.module.get(name)
+        if network is not None and (file.state_of(name) or name in file.description["networks"]):
+            load_weights(network, file, name)
 
 
 def _assemble_ctvit(model: dict[str, Any], preset: dict[str, Any]) -> Assembled:

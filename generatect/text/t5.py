@@ -104,7 +104,7 @@ class T5TextEncoder:
             raise InputError(
                 f"text_encoder.encoder.name_or_path={self.name_or_path}: no T5 encoder could be read from this {what} "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); without a network, download "
-                "it elsewhere, copy its folder here and give the folder as text_encoder.encoder.name_or_path"
+                "it elsewhere, copy its folder here and give that as text_encoder.encoder.name_or_path (generate: t5)"
             ) from error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "T5TextEncoder":

@@ -1,16 +1,17 @@
 """Presets: the released array to the digit, and the way back to the patient."""
 
 import json
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from generatect.ct.intensity import WINDOWS, hu_to_model, hu_to_unit, model_to_hu, unit_to_hu, window
 from generatect.ct.nifti import read_nifti, write_nifti
 from generatect.ct.preset import PhysicalPreset, ReleasedPreset
-from generatect.ct.released import released_preprocess
+from generatect.ct.released import released_preprocess, stretch
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 
@@ -33,24 +34,79 @@ def test_intensities_are_inverse_and_clipped():
     np.testing.assert_allclose(window(np.array([-160.0, 40.0, 240.0, 900.0]), *WINDOWS["mediastinum"]), [0, 0.5, 1, 1])
 
 
-@pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_released_preprocessing_matches_the_original(fixtures_dir, name):
-    folder = fixtures_dir / "preprocessing"
-    expected = load_file(folder / "expected.safetensors")[name]
-    actual = released_preprocess(folder / f"{name}.nii.gz")
-    assert actual.shape == (1, 201, 128, 128)
-    assert (actual[:, ::20] - expected).abs().max() <= 1e-5
+def test_released_preprocessing_matches_the_original(fixtures_dir, load_recording, assert_relative):
+    recording = load_recording("preprocessing")
+    for name in recording.tensors:
+        actual = released_preprocess(fixtures_dir / "preprocessing" / f"{name}.nii.gz")
+        assert actual.shape == (1, 201, 128, 128)
+        assert_relative(actual[:, ::20], recording.expected(name))
 
 
-def test_released_preset_of_a_file_in_hu_matches_the_original(fixtures_dir, tmp_path):
-    """The same scan, once as the release stores it and once as HU with a true affine."""
-    folder = fixtures_dir / "preprocessing"
-    stored = read_nifti(folder / "a.nii.gz", hu_policy="unchecked")
+@pytest.fixture
+def scan_in_hu(fixtures_dir, tmp_path) -> Path:
+    """Scan `a` of the recordings, which is stored as HU + 1024, as HU with a true affine."""
+    stored = read_nifti(fixtures_dir / "preprocessing" / "a.nii.gz", hu_policy="unchecked")
     path = tmp_path / "hu.nii.gz"
     write_nifti(path, CTVolume((stored.voxels_hu.astype(np.int32) - 1024).astype(np.int16), stored.affine))
-    actual = ReleasedPreset().to_model(read_nifti(path))
-    expected = load_file(folder / "expected.safetensors")["a"]
-    assert (actual[:, ::20] - expected).abs().max() <= 1e-5
+    return path
+
+
+def test_released_preset_of_a_file_in_hu_matches_the_original(scan_in_hu, load_recording, assert_relative):
+    """The same scan, once as the release stores it and once as HU with a true affine."""
+    actual = ReleasedPreset().to_model(read_nifti(scan_in_hu))
+    assert_relative(actual[:, ::20], load_recording("preprocessing").expected("a"))
+
+
+def mean_hu(difference: torch.Tensor) -> float:
+    """Mean absolute difference of two arrays in [-1, 1], in HU."""
+    return difference.abs().mean().item() * 1000
+
+
+def test_what_the_original_does_to_intensities_costs_hu(fixtures_dir, scan_in_hu, load_recording, record_effect):
+    expected = load_recording("preprocessing").tensors
+    folder = fixtures_dir / "preprocessing"
+    metadata = {name: json.loads((folder / f"{name}_metadata.json").read_text()) for name in expected}
+
+    twice = released_preprocess(scan_in_hu, metadata["a"])[:, ::20]
+    error = mean_hu(twice - expected["a"])
+    record_effect("slope and intercept applied twice", "preprocessing a: mean error", f"{error:.0f} HU")
+    soft_tissue = (expected["a"] > 0) & (expected["a"] < 0.08)
+    assert twice[soft_tissue].median() < -0.9  # reads as air
+
+    intercept = float(metadata["c"]["RescaleIntercept"])
+    stored = np.asarray(nib.load(folder / "c.nii.gz").dataobj, dtype=np.float32)
+    exact = stretch(stored * float(metadata["c"]["RescaleSlope"]) + intercept, 201, 128)
+    error = (exact[:, ::20] - expected["c"]).abs().max().item() * 1000
+    record_effect("intercept cut to an integer", f"preprocessing c ({intercept}): largest error", f"{error:.2f} HU")
+    assert error == pytest.approx(abs(intercept - int(intercept)), abs=1e-3)
+
+
+def test_what_the_original_does_to_axes_moves_anatomy(fixtures_dir, load_recording, record_effect):
+    expected = load_recording("preprocessing").tensors
+    path = fixtures_dir / "preprocessing" / "b.nii.gz"
+    metadata = json.loads(path.with_name("b_metadata.json").read_text())
+    as_stored = released_preprocess(path, metadata | {"Manufacturer": ""})
+    error = mean_hu(as_stored[:, ::20] - expected["b"])
+    record_effect("PNMS scans reversed", "preprocessing b: mean difference if not", f"{error:.0f} HU")
+    torch.testing.assert_close(as_stored.flip(1)[:, ::20], expected["b"], atol=1e-4, rtol=0)
+    error = mean_hu(expected["a"].transpose(2, 3) - expected["a"])
+    record_effect("first axis taken for rows", "preprocessing a: mean difference if columns", f"{error:.0f} HU")
+    assert error > 50
+
+
+def test_the_stretch_gives_every_scan_another_spacing(real_ct_dir, record_effect):
+    """The model's voxel is nominally 1.5 × 3 × 3 mm; the original's output says 1 × 1 × 1 mm."""
+    preset, actual = ReleasedPreset(), {}
+    for name in ("chest_a", "chest_b"):
+        scan = read_nifti(real_ct_dir / f"{name}.nii.gz")
+        stretched = zip(scan.shape_zyx, scan.spacing_mm_zyx, preset.grid.shape_zyx, strict=True)
+        actual[name] = [count * mm / cells for count, mm, cells in stretched]
+        z, y, x = actual[name]
+        record_effect("stretch to 201 × 128 × 128", f"{name}: true spacing z, y, x", f"{z:.2f}, {y:.2f}, {x:.2f} mm")
+        error = abs(z * preset.grid.shape_zyx[0] - preset.grid.shape_zyx[0])
+        record_effect("identity affine", f"{name}: error of its height at 1 mm a slice", f"{error:.0f} mm")
+        assert error > 30
+    assert abs(actual["chest_a"][0] - actual["chest_b"][0]) > 0.1
 
 
 def test_released_metadata_errors_are_one_line(fixtures_dir, tmp_path):

@@ -1,8 +1,11 @@
-"""The U-Net as the recordings configure it."""
+"""Super-resolution as the recordings configure it: the U-Net, and what it diffuses."""
+
+from dataclasses import replace
 
 from torch import Tensor
 
 from generatect.checkpoints.released_superres import unet_from_original
+from generatect.diffusion.process import SuperResProcess
 from generatect.networks.unet import SuperResUNet
 
 
@@ -21,3 +24,15 @@ def recorded_unet(config: dict, state: dict[str, Tensor]) -> SuperResUNet:
     )
     network.load_state_dict(unet_from_original(state))
     return network
+
+
+def recorded_process(config: dict) -> SuperResProcess:
+    """The released process with the numbers of a recording's `config`."""
+    return replace(
+        SuperResProcess.released(),
+        schedule=config["noise_schedule"],
+        lowres_schedule=config["lowres_noise_schedule"],
+        lowres_sample_time=config["lowres_sample_noise_level"],
+        loss_gamma=config["p2_loss_weight_gamma"],
+        dynamic_threshold=config["dynamic_thresholding_percentile"],
+    )

@@ -1,5 +1,7 @@
 """The continuous position bias against its definition, pair by pair."""
 
+import math
+
 import pytest
 import torch
 
@@ -28,6 +30,22 @@ def test_the_mlp_sees_each_offset_once():
     assert model.offset_table((101, 8, 8)).shape == (2, 201, 15, 15)
 
 
+def test_the_hidden_layer_at_published_size_is_a_thousandth_of_one_per_pair(record_effect):
+    grid, hidden = (101, 8, 8), 64
+    with torch.device("meta"):
+        model = ContinuousPositionBias(num_axes=3, heads=8, hidden=hidden)
+    sizes = []
+    model.net[2].register_forward_hook(lambda module, args, out: sizes.append(out.numel() * out.element_size()))
+    model.offset_table(grid)
+    per_pair = math.prod(grid) ** 2 * hidden * 4
+    what = "position bias of every pair"
+    record_effect(what, "hidden layer at 101 × 8 × 8 tokens, per pair", f"{per_pair / 1e9:.1f} GB")
+    record_effect(what, "the same per distinct offset", f"{sizes[0] / 1e6:.1f} MB")
+    assert sizes == [math.prod(2 * size - 1 for size in grid) * hidden * 4]
+    assert sizes[0] < per_pair / 900
+
+
 def test_agrees_with_the_released_code(load_recording, released_maskgit, assert_relative):
     recording = load_recording("maskgit")
-    assert_relative(released_maskgit(recording).position_bias((5, 4, 4)), recording.tensors["out.position_bias"])
+    bias = released_maskgit(recording).position_bias(recording.config["patch_shape"])
+    assert_relative(bias, recording.expected("out.position_bias"))

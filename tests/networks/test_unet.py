@@ -1,12 +1,13 @@
-import json
+import re
 
 import pytest
 import torch
 
-from generatect.checkpoints.released_superres import unet_from_original, unet_state_of_release, unet_to_original
+from generatect.checkpoints.released_superres import unet_from_original, unet_to_original
 from generatect.errors import InputError
 from generatect.networks.unet import SuperResUNet
 from tests.networks.recorded_unet import recorded_unet
+from tests.parity import relative_change
 
 SMALL = {
     "dim": 8,
@@ -42,11 +43,11 @@ def test_output_agrees_with_the_release(name, load_recording, assert_relative):
     features, mask = recording.tensors["in.text_embeds"], recording.tensors["in.text_mask"]
     network = recorded_unet(recording.config, recording.state()).requires_grad_(False)
 
-    assert_relative(network(*inputs, features, mask), recording.tensors["out.cond"])
+    assert_relative(network(*inputs, features, mask), recording.expected("out.cond"))
     if "out.uncond" in recording.tensors:
         dropped = torch.ones(len(mask), dtype=torch.bool)
-        assert_relative(network(*inputs), recording.tensors["out.uncond"])
-        assert_relative(network(*inputs, features, mask, dropped), recording.tensors["out.uncond"])
+        assert_relative(network(*inputs), recording.expected("out.uncond"))
+        assert_relative(network(*inputs, features, mask, dropped), recording.expected("out.uncond"))
 
 
 def test_intermediate_values_and_gradients_agree_with_the_release(load_recording, assert_relative):
@@ -69,29 +70,59 @@ def test_intermediate_values_and_gradients_agree_with_the_release(load_recording
     keep("condition_tokens", network.condition_norm)
     keep("noise_level", network.noise_level)
     keep("text", network.text)
+    network.noise_level.to_vector.register_forward_pre_hook(lambda _module, inputs: seen.update(time_hidden=inputs[0]))
 
     inputs = [recorded[f"in.{key}"] for key in ("x", "log_snr", "lowres", "lowres_log_snr", "text_embeds", "text_mask")]
     loss = (network(*inputs) - recorded["in.target"]).square().mean()
     loss.backward()
     seen["time_vector"], seen["time_tokens"] = seen.pop("noise_level")
     seen["text_vector"], seen["text_tokens"] = seen.pop("text")
+    assert seen.keys() == recording.state("mid.").keys()
     for name, value in seen.items():
-        assert_relative(value, recorded[f"mid.{name}"])
-    assert_relative(loss[None], recorded["out.mse"])
+        assert_relative(value, recording.expected(f"mid.{name}"))
+    assert_relative(loss[None], recording.expected("out.mse"))
 
     gradients = unet_to_original({name: parameter.grad for name, parameter in network.named_parameters()})
-    names = [key.removeprefix("grad.") for key in recorded if key.startswith("grad.")]
-    assert len(names) > 30
-    for name in names:
-        assert_relative(gradients[name], recorded[f"grad.{name}"])
+    for name in recording.state("grad."):
+        assert_relative(gradients[name], recording.expected(f"grad.{name}"))
 
 
-def test_published_size_and_names(fixtures_dir):
-    layout = json.loads((fixtures_dir.parent / "spec" / "released_checkpoint_layout.json").read_text())
-    model = layout["superres_pretrained.pt"]["model"]
-    published = unet_state_of_release(
-        {"model": {key: torch.empty(shape, device="meta") for key, (shape, _) in model.items()}}
-    )
+@torch.no_grad()
+def test_levels_left_without_cross_attention_drop_tensors(load_recording, record_effect):
+    """Quirk 4: the published YAML's list, read as it looks, describes another network than the published weights."""
+    recording = load_recording("unet_cross_everywhere")
+    state, config = recording.state(), recording.config
+    last_alone = [False] * (len(config["dim_mults"]) - 1) + [True]
+    with pytest.raises(RuntimeError, match="Unexpected key") as caught:
+        recorded_unet(config | {"layer_cross_attns": last_alone}, state)
+
+    attends = re.compile(r"(downs|ups)\.(\d+)\.[01]\.cross_attn\.")  # the finest level comes first and last
+    dropped = [key for key in state if (found := attends.match(key)) and is_finer(found, len(last_alone))]
+    assert all(new in str(caught.value) for new in unet_from_original({key: state[key] for key in dropped}))
+    kept = {key: value for key, value in state.items() if key not in dropped}
+    network = recorded_unet(config | {"layer_cross_attns": last_alone}, kept)  # strict: these tensors and no others
+    inputs = ("x", "log_snr", "lowres", "lowres_log_snr", "text_embeds", "text_mask")
+    mended = network(*(recording.tensors[f"in.{key}"] for key in inputs))
+    change = relative_change(mended, recording.tensors["out.cond"])
+    what = "quirk 4: cross-attention at every level"
+    record_effect(what, "unet_cross_everywhere: tensors lost at [no, no, yes]", str(len(dropped)))
+    record_effect(what, "unet_cross_everywhere: change of the output", f"{change:.1%}")
+    assert change > 0.01
+
+
+def is_finer(found: re.Match, num_levels: int) -> bool:
+    """Whether a level found by its published name is not the coarsest."""
+    side, number = found.groups()
+    return int(number) != (num_levels - 1 if side == "downs" else 0)
+
+
+def test_published_size_and_names(published_layout):
+    model = published_layout["superres_pretrained.pt"]["model"]
+    published = {
+        key.removeprefix("unets.1."): torch.empty(shape, device="meta")
+        for key, (shape, _) in model.items()
+        if key.startswith("unets.1.")
+    }
     with torch.device("meta"):
         network = SuperResUNet(
             dim=64,
@@ -110,17 +141,6 @@ def test_published_size_and_names(fixtures_dir):
     translated = unet_from_original(published)
     assert {key: value.shape for key, value in translated.items()} == {key: value.shape for key, value in ours.items()}
     assert unet_to_original(translated).keys() == published.keys()
-
-
-def test_averaged_weights_are_preferred():
-    weight = torch.ones(1)
-    checkpoint = {
-        "model": {"unets.0.dummy_parameter": weight, "unets.1.final_conv.bias": weight},
-        "ema": {"1.ema_model.final_conv.bias": weight * 2, "1.online_model.final_conv.bias": weight * 3},
-    }
-    assert unet_state_of_release(checkpoint) == {"final_conv.bias": weight * 2}
-    with pytest.raises(InputError, match="no tensors"):
-        unet_state_of_release({"model": {"unets.0.dummy_parameter": weight}})
 
 
 @pytest.mark.parametrize("key", ["final_conv.weights", "something.weight", "downs.0.1.cross_attn.to_v.weight"])

@@ -1,7 +1,5 @@
 """VGG16 features: torchvision's layout, loading, and what they are not allowed to do."""
 
-import json
-
 import pytest
 import torch
 
@@ -29,11 +27,8 @@ def constant_file(shapes, tmp_path_factory):
     return path
 
 
-def test_names_and_shapes_are_those_of_the_released_file(shapes, fixtures_dir):
-    layout_file = fixtures_dir.parent / "spec" / "released_checkpoint_layout.json"
-    if not layout_file.is_file():
-        pytest.skip(f"no layout at {layout_file}")
-    layout = json.loads(layout_file.read_text())["ctvit_pretrained.pt"]
+def test_names_and_shapes_are_those_of_the_released_file(shapes, published_layout):
+    layout = published_layout["ctvit_pretrained.pt"]
     expected = {key.removeprefix("vgg."): tuple(shape) for key, (shape, _) in layout.items() if key.startswith("vgg.")}
     assert {key: tuple(shape) for key, shape in shapes.items()} == expected
 

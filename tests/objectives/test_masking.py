@@ -17,6 +17,7 @@ from generatect.objectives.masking import (
     sample_ids,
     token_critic_loss,
 )
+from tests.parity import relative_change
 
 NUM_CODES = 7
 GRID = (2, 3, 2)
@@ -110,24 +111,54 @@ def test_a_seed_repeats_the_draws():
     assert not torch.equal(first, other)
 
 
+def recorded_maskgit(recording) -> MaskGIT:
+    names = {"max_seq_len": "max_tokens", "dim_context": "text_width"}
+    config = {names.get(k, k): v for k, v in recording.config.items() if k != "patch_shape"}
+    network = MaskGIT(**config, compat="released")
+    network.load_state_dict(maskgit_from_original(recording.state()))
+    return network
+
+
+@torch.no_grad()
+def test_a_text_is_withheld_only_if_the_setting_says_so(load_recording, record_effect):
+    """Quirk 3: at 0, as released, no training batch shows the unconditional pass that guidance subtracts."""
+    recording = load_recording("maskgit")
+    tensors, network = recording.tensors, recorded_maskgit(recording)
+    ids = tensors["in.target_ids"].view(-1, *recording.config["patch_shape"])
+
+    def losses(**settings) -> tuple[list[bool], torch.Tensor]:
+        results = [
+            masked_token_loss(
+                network,
+                ids,
+                tensors["in.text_embeds"],
+                tensors["in.text_mask"],
+                mask_id=network.mask_id,
+                generator=seeded(seed),
+                **settings,
+            )
+            for seed in range(8)
+        ]
+        return torch.cat([result.drop_text for result in results]).tolist(), results[0].logits
+
+    dropped, logits = losses(text_drop_prob=0.0)
+    assert not any(dropped)
+    assert any(losses()[0])
+    assert not all(losses()[0])
+    everywhere, without_text = losses(text_drop_prob=1.0)
+    assert all(everywhere)
+    change = relative_change(without_text, logits)
+    record_effect("quirk 3: text never dropped", "maskgit: change of the logits without it", f"{change:.1%}")
+    assert change > 0.01
+
+
 def test_cross_entropy_agrees_with_the_recording(load_recording, assert_relative):
     recording = load_recording("maskgit")
-    tensors, config = recording.tensors, recording.config
-    grid = (len(tensors["in.token_ids"]), *config["patch_shape"])
-    network = MaskGIT(
-        num_tokens=config["num_tokens"],
-        max_tokens=config["max_seq_len"],
-        dim=config["dim"],
-        depth=config["depth"],
-        heads=config["heads"],
-        dim_head=config["dim_head"],
-        text_width=config["dim_context"],
-        compat="released",
-    )
-    network.load_state_dict(maskgit_from_original(recording.state()))
+    tensors, network = recording.tensors, recorded_maskgit(recording)
+    grid = (len(tensors["in.token_ids"]), *recording.config["patch_shape"])
     logits = network(tensors["in.token_ids"].view(grid), tensors["in.text_embeds"], tensors["in.text_mask"])
     loss = masked_cross_entropy(logits, tensors["in.target_ids"].view(grid), tensors["in.mask"].view(grid))
-    assert_relative(loss, tensors["out.masked_cross_entropy"].squeeze())
+    assert_relative(loss[None], recording.expected("out.masked_cross_entropy"))
 
 
 def test_samples_follow_the_distribution():

@@ -47,7 +47,7 @@ def released_token_network(kind, mapping, recording, prefix, **changes):
 
 @pytest.mark.parametrize("name", ["maskgit_sampling", "maskgit_sampling_critic", "maskgit_sampling_continuation"])
 @torch.no_grad()
-def test_recorded_runs(load_recording, assert_relative, name):
+def test_recorded_runs(load_recording, assert_relative, assert_identical, name):
     recording = load_recording(name)
     tensors, config = recording.tensors, recording.config
     ctvit = released_ctvit(recording)
@@ -58,28 +58,29 @@ def test_recorded_runs(load_recording, assert_relative, name):
             TokenCritic, token_critic_from_original, recording, "state.critic.", depth=config["critic_depth"]
         )
     prime_ids = ctvit.tokenize(tensors["in.prime_slices"]) if "in.prime_slices" in tensors else None
+    num_primed = 0 if prime_ids is None else tensors["in.prime_slices"].shape[2]
+    num_slices = num_primed + tensors["out.video"].shape[2]
 
     steps: list[torch.Tensor] = []
     ids = decode_tokens(
         maskgit,
-        token_grid=(5, 4, 4),
+        token_grid=ctvit.token_grid(num_slices),
         mask_id=maskgit.mask_id,
         text_features=tensors["in.text_embeds"],
         text_mask=tensors["in.text_mask"],
         generator=torch.Generator(),
         num_steps=config["steps"],
-        guidance=3.0,
+        guidance=config["guidance"] if "guidance" in config else config["cond_scale"],
         temperature=config["starting_temperature"],
         prime_ids=prime_ids,
         critic=critic,
+        critic_noise_scale=config.get("critic_noise_K", 1.0),
         noise=tensors["in.gumbel_noise"].__getitem__,
         critic_noise=tensors["in.critic_uniform"].__getitem__ if critic else None,
         on_step=lambda step, ids: steps.append(ids.flatten(1)),
     )
-    assert torch.equal(torch.stack(steps), tensors["out.input_ids_per_step"])
-    volume = ctvit.decode_ids(ids)
-    num_primed = 0 if prime_ids is None else tensors["in.prime_slices"].shape[2]
-    assert_relative(volume[:, :, num_primed:], tensors["out.video"], 1e-4)
+    assert_identical(torch.stack(steps), recording.expected("out.input_ids_per_step"))
+    assert_relative(ctvit.decode_ids(ids)[:, :, num_primed:], recording.expected("out.video"), 1e-4)
 
 
 class Preference:

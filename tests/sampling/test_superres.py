@@ -7,7 +7,7 @@ from generatect.errors import InputError
 from generatect.networks.unet import SuperResUNet
 from generatect.sampling.diffusion import SAMPLERS, ancestral, ddim
 from generatect.sampling.superres import upscale_slices, upscale_volume
-from tests.networks.recorded_unet import recorded_unet
+from tests.networks.recorded_unet import recorded_process, recorded_unet
 
 
 @pytest.fixture
@@ -55,16 +55,16 @@ def test_sampling_agrees_with_the_release(load_recording, assert_relative):
     )
     images = upscale_slices(
         network,
-        SuperResProcess.released(),
+        recorded_process(config),
         recorded["loss.in.lowres01"] * 2 - 1,
         recorded["in.text_embeds"],
         recorded["in.text_mask"],
         noise=lambda: next(noises),
-        upscaled_size=32,
+        upscaled_size=config["image_sizes"][-1],
         num_steps=config["timesteps"],
         guidance=config["cond_scale"],
     )
-    assert_relative((images + 1) / 2, recorded["sample.out.images01"], 1e-4)
+    assert_relative((images + 1) / 2, recording.expected("sample.out.images01"), 1e-4)
 
 
 class Oracle:

@@ -75,6 +75,30 @@ def test_a_run_broken_off_between_validations_goes_on(train_tiny):
     _assert_same_state(whole / "last.ckpt", resumed / "last.ckpt")
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_starts_from_given_weights(train_tiny, earlier, tiny_weights, stage):
+    given = read_stage_file(tiny_weights / f"{stage}.ckpt")
+    still = ("stage.module.optimizer.lr=0", "stage.module.optimizer.weight_decay=0", "steps=1", "val_every=1")
+    still += ("stage.module.discriminator_optimizer.lr=0",) if stage == "ctvit" else ()
+    output = train_tiny(stage, *earlier(stage), *still, f"init={tiny_weights / f'{stage}.ckpt'}")
+    state = read_stage_file(output / "last.ckpt").state
+    learned = {key for key in state if "quantizer" not in key}  # the codebook follows the data at any learning rate
+    assert {key.split(".")[0] for key in learned} == OWNED[stage]
+    assert all(torch.equal(state[key], given.state[key]) for key in learned)
+
+
+def test_weights_of_another_size_or_beside_a_resumed_run_are_refused(command, tiny_weights, tmp_path):
+    given = f"init={tiny_weights / 'ctvit.safetensors'}"
+    ended = command("train", "stage=ctvit", "model=tiny", "model.ctvit.heads=3", given, f"output={tmp_path / 'o'}")
+    assert ended.code == 2
+    assert "do not fit" in ended.err
+    both = (given, f"resume={tiny_weights / 'ctvit.ckpt'}")
+    ended = command("train", "stage=ctvit", "model=tiny", *both, f"output={tmp_path / 'o'}")
+    assert ended.code == 2
+    assert "give init or resume, not both" in ended.err
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_finished_run_has_nothing_to_resume(command, tiny_weights, tmp_path):
     settings = ("model=tiny", "data.pairs.num=20", "trainer.accelerator=cpu", "steps=4")
     ended = command("train", *settings, f"resume={tiny_weights / 'ctvit.ckpt'}", f"output={tmp_path / 'o'}")

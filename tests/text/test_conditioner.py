@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from generatect.checkpoints.rebuild import rebuild_text
+from generatect.checkpoints.stage_file import StageFile
 from generatect.errors import InputError
 from generatect.text.adapter import ConvTextAdapter
 from generatect.text.cache import FeatureCache
@@ -77,6 +79,15 @@ def test_a_missing_t5_is_one_line_that_says_what_to_do(tmp_path, monkeypatch):
         assert name in str(caught.value)
         assert "without a network" in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_local_t5_takes_the_place_of_the_one_that_weights_name(t5, t5_folder, tmp_path):
+    text = {"encoder": {"kind": "t5", "name_or_path": "nobody/no-such-t5"}, "adapter": None}
+    file = StageFile(tmp_path / "a.safetensors", {"text": text}, {}, "")
+    assert torch.equal(rebuild_text(file, t5=str(t5_folder))(TEXTS).features, t5(TEXTS).features)
+    own_words = {"encoder": {"kind": "hashed_words", "width": 4}}
+    state = {f"text.{key}": value for key, value in build_conditioner(own_words).state_dict().items()}
+    assert rebuild_text(StageFile(file.path, {"text": own_words}, state, ""), t5=str(t5_folder)).width == 4
 
 
 def test_another_kind_of_model_is_refused(tmp_path):

@@ -1,0 +1,46 @@
+"""The one place where a pickle is opened: tensors and plain values come out, and nothing that it says is executed."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_ASKED_FOR = re.compile(
+    r"GLOBAL ([\w.]+)|Trying to (?:instantiate class|call reduce for unrecognized function) ([^\n]+)"
+)
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """What `torch.save` wrote, read by memory map where the file's form allows it.
+
+    Raises:
+        ValueError: in one line, why the file is refused: it asks for code, is cut short, or is no dictionary.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a file may be odd in ways that torch remarks on before it refuses it
+        try:
+            content = _load(path)
+        except Exception as error:  # torch raises a dozen types for a damaged or hostile file
+            raise ValueError(_reason(error)) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"holds a {type(content).__name__}, expected a dictionary of tensors")
+    return content
+
+
+def _load(path: Path) -> Any:
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    asked = _ASKED_FOR.search(text)
+    if asked:
+        name = (asked.group(1) or asked.group(2)).strip()
+        return f"asks for {name}, which is code and not weights; nothing of it was executed"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    detail = next((line for line in lines if "WeightsUnpickler error" in line), lines[0] if lines else "")
+    return f"not a whole file of tensors: {detail[:160] or type(error).__name__}"
