@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,7 @@ from generatect.phantom.report import sample_prompts
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.progress import bars
 
+TABLE_WIDTH = 150  # seven columns, four of them with intervals
 # Series of phantoms: training uses small seeds, and series share no case.
 HELD_OUT_SEED, PROMPT_SEED, DETECTOR_SEED, MEAN_IMAGE_SEED = 901, 902, 900, 903
 
@@ -114,7 +116,7 @@ def prove(
     for index in range(min(4, num_prompts)):
         volume = preset.to_volume(torch.from_numpy(generated_hu[index]) / 1000)
         comparison({"generated": volume}, folder / f"generated-{index}.png", reports[index].text)
-    show_tables(result, Console(width=120))
+    show_tables(result, Console(width=TABLE_WIDTH))
     print(f"wrote {folder / 'proof.json'}")
 
 
@@ -131,11 +133,11 @@ def show_tables(result: dict[str, Any], console: Console) -> None:
         f"PSNR {superres['superres_psnr_db']:.1f} dB (trilinear {superres['trilinear_psnr_db']:.1f}, "
         f"bicubic {superres['bicubic_psnr_db']:.1f})"
     )
-    table = Table(title="AUROC [95 % interval] of each finding's detector")
+    table = Table(title="AUROC [95 % interval] of each finding's detector", box=box.SIMPLE_HEAD)
     columns = ("true phantoms", "reconstructions", "named / denied", "shuffled", "same side", "other side")
-    table.add_column("finding")
+    table.add_column("finding", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name in FINDINGS:
         row = result["obedience"][name]
         cells = [

@@ -18,8 +18,8 @@ SILENCED = (
 
 
 def quiet() -> None:
-    """Silences Lightning's banners, errors that Hydra both logs and raises, and the warnings named above."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    """Silences Lightning's banners, a line for each request to the Hub, errors that Hydra both logs and raises, and the warnings named above."""
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)
     for message in SILENCED:
