@@ -18,7 +18,7 @@ SILENCED = (
 
 
 def quiet() -> None:
-    """Silences Lightning's banners, a line for each request to the Hub, errors that Hydra both logs and raises, and the warnings named above."""
+    """Silences Lightning's banners, requests to the Hub, errors that Hydra logs and raises, and the warnings above."""
     for name in ("lightning.pytorch", "lightning.fabric", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)

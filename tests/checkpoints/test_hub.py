@@ -309,7 +309,7 @@ class TestOurModels:
         assert sorted(hub.repos["lab/b"]) == sorted(MODEL_FILES)
         assert hub.private == {"lab/b": False}
 
-    def test_a_hub_that_does_not_take_a_model_is_one_line(self, hub, said, tiny_weights, tmp_path):
+    def test_a_hub_that_does_not_take_a_model_is_one_line(self, hub, start, tiny_weights, tmp_path):
         hub.refuses = (403, "Forbidden")
         process = start(EXPORT, f"weights={tiny_weights}", f"output={tmp_path}", "push_to=lab/tiny")
         line = process.communicate(timeout=TIMEOUT)[1]
