@@ -13,7 +13,8 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 ENTRY_POINTS = {
-    f"generatect.{name}" for name in ("train", "generate", "reconstruct", "prove", "export", "phantom.__main__")
+    f"generatect.{name}"
+    for name in ("train", "generate", "reconstruct", "prove", "export", "convert", "phantom.__main__")
 }
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.

@@ -13,6 +13,7 @@ from generatect.config.build import build
 from generatect.config.check import check_arguments, check_config
 from generatect.config.command import resolve
 from generatect.config.resolvers import config_folder, register_resolvers
+from generatect.convert import convert
 from generatect.export import export
 from generatect.generate import generate
 from generatect.phantom.__main__ import write_phantoms
@@ -36,8 +37,14 @@ ENTRY_POINTS = {
     "prove": prove,
     "phantom": write_phantoms,
     "export": export,
+    "convert": convert,
 }
-MANDATORY = {"folder": ["data.root=x", "data.table=y"], "reconstruct": ["input=x"], "export": ["weights=x"]}
+MANDATORY = {
+    "folder": ["data.root=x", "data.table=y"],
+    "reconstruct": ["input=x"],
+    "export": ["weights=x"],
+    "convert": ["source=x", "output=y"],
+}
 BESIDE = {("model", "released"): ["preset=released"]}
 MILLION = 1e6
 
