@@ -41,6 +41,6 @@ def _reason(error: Exception) -> str:
     if asked:
         name = (asked.group(1) or asked.group(2)).strip()
         return f"asks for {name}, which is code and not weights; nothing of it was executed"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    detail = next((line for line in lines if "WeightsUnpickler error" in line), lines[0] if lines else "")
-    return f"not a whole file of tensors: {detail[:160] or type(error).__name__}"
+    lines = text.rpartition("WeightsUnpickler error:")[2].split("\n")  # before it torch explains its settings
+    detail = next((line.strip() for line in lines if line.strip()), type(error).__name__)
+    return f"not a whole file of tensors: {detail[:160]}"
