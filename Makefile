@@ -20,6 +20,7 @@ $(READY): pyproject.toml
 	@echo "setting up $(VENV) (once; a few minutes)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --editable '.[test]'
+	@$(VENV)/bin/pip install --quiet --no-deps 'litdata>=0.2.76'
 	@touch $@
 
 demo: $(READY)  ## a CT from a report and a reconstruction, with the shipped phantom weights (minutes)

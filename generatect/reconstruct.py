@@ -11,9 +11,10 @@ from generatect import __version__
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
 from generatect.checkpoints.weights import find_weights
 from generatect.config.command import run_command
-from generatect.ct.nifti import read_nifti_with_layout, write_nifti
+from generatect.ct.nifti import write_nifti
 from generatect.ct.preset import Preset
 from generatect.ct.preview import comparison
+from generatect.ct.scan import read_scan
 from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.files import atomic_path, sha256_of_file, writable_folder
 from generatect.metrics.reconstruction import psnr, ssim
@@ -22,16 +23,19 @@ from generatect.pipeline import pick_device
 from generatect.progress import bars, duration
 
 
-def reconstruct(*, input: str, output: str, weights: str | dict[str, str], device: str, cache_dir: str) -> None:
+def reconstruct(
+    *, input: str, output: str, weights: str | dict[str, str], hu_policy: str, device: str, cache_dir: str
+) -> None:
     """Encodes and decodes volumes; writes each on its own grid, with PSNR and SSIM and a picture beside the original.
 
     The model sees the preset's grid; the result is resampled onto the input's voxels, axes and affine. Where the model
     does not reach (outside the field of view) there is air.
 
     Args:
-        input: a NIfTI file, or a folder searched for them.
+        input: a NIfTI file, a folder searched for them, or the folder of one DICOM series.
         output: folder of the results; a folder's structure is kept.
         weights: "phantom", "released", ORG/NAME on the Hub, a folder with `ctvit`, or a file of stage `ctvit`.
+        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
         device: auto, cpu, cuda, ….
         cache_dir: folder of converted files.
 
@@ -48,7 +52,7 @@ def reconstruct(*, input: str, output: str, weights: str | dict[str, str], devic
     with bars() as show:
         for index, (path, name) in enumerate(found):
             notice = file.description.get("notice")
-            scores = _reconstruct_one(path, folder / name, network, preset, where, file.sha256, notice)
+            scores = _reconstruct_one(path, folder / name, hu_policy, network, preset, where, file.sha256, notice)
             print(f"{path}: {_said(scores)}, on the model's grid {_said(scores, 'grid_')}")
             print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
@@ -69,9 +73,17 @@ def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: 
 
 
 def _reconstruct_one(
-    path: Path, target: Path, network: CTViT, preset: Preset, device: torch.device, sha256: str, notice: str | None
+    path: Path,
+    target: Path,
+    hu_policy: str,
+    network: CTViT,
+    preset: Preset,
+    device: torch.device,
+    sha256: str,
+    notice: str | None,
 ) -> dict[str, float | None]:
-    original, layout = read_nifti_with_layout(path)
+    scan = read_scan(path, hu_policy=hu_policy)
+    original = scan.volume
     model_input = preset.to_model(original)
     with torch.inference_mode():
         model_output = network(model_input[None].to(device)).reconstruction[0].cpu()
@@ -81,13 +93,14 @@ def _reconstruct_one(
     scores = {"psnr_db": psnr(*own), "ssim": ssim(*own), "grid_psnr_db": psnr(*seen), "grid_ssim": ssim(*seen)}
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_nifti(target.with_name(f"{target.name}.nii.gz"), result, layout, description="SYNTHETIC generatect")
+    write_nifti(target.with_name(f"{target.name}.nii.gz"), result, scan.layout, description="SYNTHETIC generatect")
     caption = _said(scores) + (f" · weights: {notice}" if notice else "")
     comparison({"input": original, "reconstruction": result}, target.with_name(f"{target.name}.png"), caption)
     sidecar = {
         "notice": "SYNTHETIC: a model's reconstruction of a CT",
         "weights_notice": notice,
         **{key: None if value == math.inf else value for key, value in scores.items()},  # JSON has no infinity
+        "hu": {"policy": scan.hu.policy, "slope": scan.hu.slope, "intercept": scan.hu.intercept, "why": scan.hu.reason},
         "preset": preset.name,
         "grid_shape_zyx": list(preset.grid.shape_zyx),
         "grid_spacing_mm_zyx": list(preset.grid.spacing_mm_zyx),

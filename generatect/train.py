@@ -1,5 +1,6 @@
 """`python -m generatect.train stage=ctvit|transformer|superres …`: trains one stage."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
+from generatect.callbacks.interruption import Interrupted
+from generatect.callbacks.latest import keep_previous
+from generatect.checkpoints.newest import LATEST, checkpoint_to_resume
 from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
 from generatect.config.build import build
 from generatect.config.command import run_command
+from generatect.data.inspection.gate import refuse_bad
 from generatect.data.module import PairsDataModule
 from generatect.errors import InputError
 from generatect.files import writable_folder
@@ -55,7 +60,7 @@ def train(
         val_every: batches between validations.
         seed: of everything random.
         tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
-        resume: a `.ckpt` to go on from.
+        resume: a `.ckpt` to go on from; "auto": the newest whole one in `output`, or a fresh start without one.
         init: weights to start from, in a new run: a file of this stage, converted ones too.
         cache_dir: folder of computed arrays.
 
@@ -70,12 +75,9 @@ def train(
     if seed > MAX_SEED:
         raise InputError(f"seed={seed}: expected at most {MAX_SEED}")
     check_trainer(stage, trainer)
-    if resume is not None and Path(resume).suffix != ".ckpt":
-        raise InputError(f"resume={resume}: expected the .ckpt of an interrupted run, such as OUTPUT/last.ckpt")
+    resume = checkpoint_to_resume(resume, name, Path(output))
     if resume is not None and init is not None:
         raise InputError(f"init={init}: a resumed run has its own weights; give init or resume, not both")
-    if resume is not None:
-        read_stage_file(resume, name, "resume")
     L.seed_everything(seed, verbose=False)
     torch.set_float32_matmul_precision("high")
 
@@ -85,6 +87,7 @@ def train(
     if init is not None:
         start_from(built, init, name)
     pairs = build(data["pairs"])
+    refuse_bad(pairs, doctor=data.get("doctor", "ignore"), on_bad=data.get("on_bad", "raise"), cache_dir=cache_dir)
     notice = getattr(pairs, "notice", None)
     description = {**built.description, "stage": name, "notice": notice}
     datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
@@ -107,11 +110,23 @@ def train(
         callbacks=[build(entry, **shown[key]) for key, entry in callbacks.items()],
         logger=[build(entry) for entry in logger.values()],
     )
-    runner.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    try:
+        runner.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+    except Interrupted as interrupted:
+        if is_first:
+            print(f"saved {folder / LATEST}: {interrupted}; the same command with resume=auto goes on", file=sys.stderr)
+        sys.exit(128 + interrupted.signal)  # as a shell reports a process that a signal ended
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"stage {name}: out of memory at stage.datamodule.batch_size={datamodule.batch_size}; lower it, choose "
+            "precision=bf16, or a smaller model"
+        ) from error
 
-    runner.save_checkpoint(folder / "last.ckpt", weights_only=False)
     if runner.is_global_zero:
-        file = read_stage_file(folder / "last.ckpt", name)
+        keep_previous(folder / LATEST)
+    runner.save_checkpoint(folder / LATEST, weights_only=False)
+    if runner.is_global_zero:
+        file = read_stage_file(folder / LATEST, name)
         write_stage_file(folder / f"{name}.safetensors", file.description, file.state_to_use())
         print(f"wrote {folder / f'{name}.safetensors'}")
 

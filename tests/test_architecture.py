@@ -12,14 +12,12 @@ MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-ENTRY_POINTS = {
-    f"generatect.{name}"
-    for name in ("train", "generate", "reconstruct", "prove", "export", "convert", "phantom.__main__")
-}
+COMMANDS = "train generate reconstruct prove export convert doctor prepare import_dicom shard phantom.__main__"
+ENTRY_POINTS = {f"generatect.{name}" for name in COMMANDS.split()}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.
 ALLOWED = {
-    "ct": (SCIENCE | {"nibabel", "PIL"}, {"ct", "errors", "files"}),
+    "ct": (SCIENCE | {"nibabel", "PIL", "isal", "pydicom"}, {"ct", "errors", "files"}),
     "networks": (SCIENCE | {"safetensors"}, {"networks", "errors"}),
     "objectives": (SCIENCE, {"objectives", "diffusion", "errors"}),
     "diffusion": (SCIENCE, {"diffusion", "errors"}),

@@ -14,12 +14,16 @@ from generatect.config.check import check_arguments, check_config
 from generatect.config.command import resolve
 from generatect.config.resolvers import config_folder, register_resolvers
 from generatect.convert import convert
+from generatect.doctor import doctor
 from generatect.export import export
 from generatect.generate import generate
+from generatect.import_dicom import import_dicom
 from generatect.phantom.__main__ import write_phantoms
 from generatect.pipeline import TokenOptions, UpscaleOptions
+from generatect.prepare import prepare
 from generatect.prove import prove
 from generatect.reconstruct import reconstruct
+from generatect.shard import shard
 from generatect.stages import assemble
 from generatect.text.t5 import T5TextEncoder
 from generatect.train import train
@@ -38,12 +42,22 @@ ENTRY_POINTS = {
     "phantom": write_phantoms,
     "export": export,
     "convert": convert,
+    "doctor": doctor,
+    "prepare": prepare,
+    "shard": shard,
+    "import_dicom": import_dicom,
 }
 MANDATORY = {
     "folder": ["data.root=x", "data.table=y"],
+    "generatect": ["data.root=x", "data.table=y"],
+    "ct_rate": ["data.root=x"],
+    "streamed": ["data.root=x"],
     "reconstruct": ["input=x"],
     "export": ["weights=x"],
     "convert": ["source=x", "output=y"],
+    "doctor": ["data.root=x", "data.table=y"],
+    "shard": ["output=x"],
+    "import_dicom": ["input=x"],
 }
 BESIDE = {("model", "released"): ["preset=released"]}
 MILLION = 1e6

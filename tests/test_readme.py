@@ -1,4 +1,4 @@
-"""The commands of the README compose: each key, choice and value in them exists."""
+"""The commands of the README and of docs/ compose: each key, choice and value in them exists."""
 
 import re
 import shlex
@@ -14,13 +14,15 @@ from generatect.config.command import quote_free_text
 from generatect.config.resolvers import config_folder, register_resolvers
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands() -> list[tuple[str, list[str]]]:
-    """(entry point, overrides) of every `python -m generatect.…` in the README's blocks, shell variables put in."""
+    """(entry point, overrides) of every `python -m generatect.…` in the blocks, shell variables put in."""
     found, variables = [], {}
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    for line in "\n".join(blocks).splitlines():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", pages, re.DOTALL))
+    for line in re.sub(r"\\\n\s*", "", blocks).splitlines():
         for name, value in variables.items():
             line = line.replace(f"${name}", value)
         if match := re.match(r'(\w+)="(.*)"$', line):

@@ -14,6 +14,7 @@ SILENCED = (
     "The dirpath has changed from",  # a resumed run may write elsewhere
     "Experiment logs directory .* exists and is not empty",  # a resumed run goes on in its folder
     "Checkpoint directory .* exists and is not empty",  # likewise
+    "`training_step` returned `None`",  # on purpose, and said: see `Stage.is_sound`
 )
 
 

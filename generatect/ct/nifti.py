@@ -1,7 +1,6 @@
 """NIfTI in and out: nothing is believed before the header is checked, nothing is written but HU and geometry."""
 
 import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -11,17 +10,14 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from generatect.ct.nifti_header import HEADER_BYTES, MAX_VOXELS, StoredGrid, parse_header
+from generatect.ct.hounsfield import HUDecision, Scaling, decide_hu, require_policy, to_hu
+from generatect.ct.nifti_header import MAX_VOXELS, StoredGrid, parse_header
 from generatect.ct.orientation import LPS, AxisOrder, closest_order
 from generatect.ct.output import output_path
+from generatect.ct.stored_voxels import open_stored
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 from generatect.files import atomic_path
-
-CHUNK_BYTES = 1 << 24
-HU_POLICIES = ("header", "unchecked")
-AIR_BELOW_HU = -300
-"""A CT of a chest holds lung and the air around the patient: some voxel lies below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +26,15 @@ class NiftiLayout:
 
     Attributes:
         shape: stored shape, with its trailing axes of length 1.
-        affine: stored index (i, j, k, 1) → RAS+ mm, as in the file.
+        affine: stored index (i, j, k, 1) → RAS+ mm, as in the file or as told instead.
         order: the way from stored axes to z y x.
+        hu: how stored values became HU.
     """
 
     shape: tuple[int, ...]
     affine: Float64[np.ndarray, "4 4"]
     order: AxisOrder
+    hu: HUDecision
 
     def to_stored(self, voxels: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "i j k"]:
         """View of canonical voxels in the file's order of axes."""
@@ -48,13 +46,52 @@ class NiftiLayout:
         return self.order.canonical_affine(self.affine, (i, j, k))
 
 
-def read_nifti(path: str | Path, *, hu_policy: str = "header", max_voxels: int = MAX_VOXELS) -> CTVolume:
+def read_header(
+    path: str | Path,
+    *,
+    spacing_mm_zyx: tuple[float, float, float] | None = None,
+    assume_axes: str | None = None,
+    max_voxels: int = MAX_VOXELS,
+) -> StoredGrid:
+    """What a file's header promises, checked, and compared with the file's size on disk; no voxel is read.
+
+    Args and errors: as in `read_nifti_with_layout`.
+    """
+    path = Path(path)
+    with open_stored(path) as file:
+        grid = parse_header(file.header_block(), path, max_voxels, spacing_mm_zyx, assume_axes)
+        file.require_plausible(grid)
+    return grid
+
+
+def read_nifti(
+    path: str | Path,
+    *,
+    hu_policy: str = "auto",
+    metadata: Scaling | None = None,
+    spacing_mm_zyx: tuple[float, float, float] | None = None,
+    assume_axes: str | None = None,
+    max_voxels: int = MAX_VOXELS,
+) -> CTVolume:
     """Canonical CT volume of a NIfTI file; see `read_nifti_with_layout`."""
-    return read_nifti_with_layout(path, hu_policy=hu_policy, max_voxels=max_voxels)[0]
+    return read_nifti_with_layout(
+        path,
+        hu_policy=hu_policy,
+        metadata=metadata,
+        spacing_mm_zyx=spacing_mm_zyx,
+        assume_axes=assume_axes,
+        max_voxels=max_voxels,
+    )[0]
 
 
 def read_nifti_with_layout(
-    path: str | Path, *, hu_policy: str = "header", max_voxels: int = MAX_VOXELS
+    path: str | Path,
+    *,
+    hu_policy: str = "auto",
+    metadata: Scaling | None = None,
+    spacing_mm_zyx: tuple[float, float, float] | None = None,
+    assume_axes: str | None = None,
+    max_voxels: int = MAX_VOXELS,
 ) -> tuple[CTVolume, NiftiLayout]:
     """Canonical CT volume of a NIfTI-1 or -2 file (`.nii`, `.nii.gz`), and how the file stored it.
 
@@ -63,36 +100,32 @@ def read_nifti_with_layout(
 
     Args:
         path: the file.
-        hu_policy: how stored values become HU. "header": by the header's slope and intercept, and some must be air.
-            "unchecked": the same, for files without air or whose intercept stands elsewhere.
+        hu_policy: how stored values become HU; see `decide_hu`.
+        metadata: the slope and intercept that a table states for the file.
+        spacing_mm_zyx: true spacing along z, y, x where the header's is known to be wrong; the directions of its axes
+            and the place of its first stored voxel stay.
+        assume_axes: where the stored axes of a file point that states neither sform nor qform, such as "LPS"; None
+            refuses such a file.
         max_voxels: refuse files that declare more.
 
     Returns:
-        The volume, int16 where the file holds unscaled int16 and float32 otherwise, and the file's layout.
+        The volume, int16 where that is exact and float32 otherwise, and the file's layout.
 
     Raises:
         InputError: anything that keeps the file from being one CT volume.
     """
     path = Path(path)
-    if hu_policy not in HU_POLICIES:
-        raise InputError(f"hu_policy={hu_policy!r}: expected one of {', '.join(HU_POLICIES)}")
-    try:
-        stored, grid = _read_stored(path, max_voxels)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "truncated or damaged"
-        raise InputError(f"{path}: cannot be read ({reason}); expected a whole .nii or .nii.gz file") from error
-    hu = _header_hu(stored, grid)
-    low, high = hu.min(), hu.max()  # NaN and infinity show in these
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError(f"{path}: some voxels are NaN or infinite; expected finite HU")
-    if low == high:
-        raise InputError(f"{path}: every voxel is {low:g}; expected an image")
-    if hu_policy == "header" and low >= AIR_BELOW_HU:
-        raise InputError(
-            f"{path}: no voxel below {AIR_BELOW_HU} HU, the lowest is {low:g}, yet a chest holds air; likely these "
-            "are stored values whose intercept (often -1024) the header lacks: put it there, or store HU"
-        )
-    layout = NiftiLayout(grid.shape, grid.affine, closest_order(grid.affine))
+    require_policy(hu_policy)
+    with open_stored(path) as file:
+        grid = parse_header(file.header_block(), path, max_voxels, spacing_mm_zyx, assume_axes)
+        file.require_plausible(grid)
+        stored = file.voxels(grid)
+    _require_image(stored, path)
+    header = Scaling(grid.slope, grid.intercept)
+    decision = decide_hu(stored, header=header, metadata=metadata, policy=hu_policy, path=path)
+    hu = to_hu(stored, decision)
+    _require_finite(hu, path)
+    layout = NiftiLayout(grid.shape, grid.affine, closest_order(grid.affine), decision)
     return CTVolume(np.ascontiguousarray(layout.order.to_canonical(hu)), layout.canonical_affine()), layout
 
 
@@ -128,33 +161,18 @@ def write_nifti(path: str | Path, volume: CTVolume, layout: NiftiLayout | None =
             file.writelines(content)
 
 
-def _read_stored(path: Path, max_voxels: int) -> tuple[np.ndarray, StoredGrid]:
-    """Voxels as stored, shaped (i, j, k), and the checked header."""
-    with path.open("rb") as probe:
-        is_gzip = probe.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if is_gzip else path.open("rb") as file:
-        grid = parse_header(file.read(HEADER_BYTES), path, max_voxels)
-        file.seek(grid.offset)
-        # np.empty takes no memory until it is filled, so a short file with great promises costs nothing.
-        buffer = np.empty(int(np.prod(grid.shape)) * grid.dtype.itemsize, np.uint8)
-        for start in range(0, buffer.size, CHUNK_BYTES):
-            chunk = buffer.data[start : start + CHUNK_BYTES]
-            if file.readinto(chunk) != len(chunk):
-                raise EOFError
-        if len(file.read(CHUNK_BYTES)) == CHUNK_BYTES:  # reading on makes gzip compare its checksum
-            raise InputError(f"{path}: holds more data than its header declares; expected one 3-D volume")
-    return buffer.view(grid.dtype).reshape(grid.shape[:3], order="F"), grid
+def _require_image(stored: np.ndarray, path: Path) -> None:
+    """Refuses voxels that are no numbers, or all the same."""
+    _require_finite(stored, path)
+    first, middle = stored[0, 0, 0], stored[:, :, stored.shape[2] // 2]
+    if (middle == first).all() and (stored == first).all():
+        raise InputError(f"{path}: every voxel is {first:g}; expected an image")
 
 
-def _header_hu(stored: np.ndarray, grid: StoredGrid) -> np.ndarray:
-    """HU by the header's scaling: int16 stays as it is where nothing is scaled, all else becomes float32."""
-    if stored.dtype.kind == "i" and stored.dtype.itemsize == 2 and (grid.slope, grid.intercept) == (1, 0):
-        return stored.astype(np.int16, copy=False)  # the other byte order becomes this machine's
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as such
-        hu = stored.astype(np.float32)
-        hu *= np.float32(grid.slope)
-        hu += np.float32(grid.intercept)
-    return hu
+def _require_finite(values: np.ndarray, path: Path) -> None:
+    """Refuses NaN and infinity, which show in the extremes."""
+    if values.dtype.kind == "f" and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        raise InputError(f"{path}: some voxels are NaN or infinite; expected finite HU")
 
 
 def _as_stored(

@@ -1,5 +1,6 @@
 """What a NIfTI header promises, checked before a voxel is read."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from nibabel.spatialimages import HeaderDataError
 
+from generatect.ct.nifti_affine import stored_affine
 from generatect.errors import InputError
 
 HEADER_BYTES = 540
@@ -17,7 +19,7 @@ MAX_VOXELS = 1 << 30
 """1024 slices of 1024²: beyond any clinical chest CT; 4 GiB as float32."""
 
 MAX_OFFSET = 1 << 26
-SPACING_RANGE_MM = (0.1, 20.0)
+SPATIAL_UNIT_BITS, UNIT_UNKNOWN, UNIT_MILLIMETRE = 7, 0, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,37 +41,49 @@ class StoredGrid:
     intercept: float
     affine: Float64[np.ndarray, "4 4"]
 
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all voxels as stored."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
-def parse_header(block: bytes, path: Path, max_voxels: int = MAX_VOXELS) -> StoredGrid:
+
+def parse_header(
+    block: bytes,
+    path: Path,
+    max_voxels: int = MAX_VOXELS,
+    spacing_mm_zyx: tuple[float, float, float] | None = None,
+    assume_axes: str | None = None,
+) -> StoredGrid:
     """Checked header of a single-file NIfTI-1 or -2.
+
+    Every field that a CT leaves no choice in is compared with what it must be: that is how damage shows.
 
     Args:
         block: the file's first bytes, decompressed.
         path: named in errors.
         max_voxels: refuse more than this.
+        spacing_mm_zyx: true spacing, where the header's is known to be wrong; see `stored_affine`.
+        assume_axes: where the axes point, where the header does not say; see `stored_affine`.
 
     Raises:
         InputError: not a NIfTI, not one 3-D volume of real numbers, or without a usable geometry.
     """
     header = _header(block, path)
     shape = _shape(header, path, max_voxels)
-    try:
-        dtype = header.get_data_dtype()
-    except HeaderDataError as error:
-        raise InputError(f"{path}: unknown data type {int(header['datatype'])}; expected integers or floats") from error
-    if dtype.kind not in "iuf":
-        raise InputError(f"{path}: voxels of type {dtype}; expected integers or floats")
+    dtype = _dtype(header, path)
     offset = float(header["vox_offset"])
-    if not header.single_vox_offset <= offset <= MAX_OFFSET:
+    if not (header.single_vox_offset <= offset <= MAX_OFFSET and offset.is_integer()):
         raise InputError(
             f"{path}: voxels start at byte {offset:g}; expected {header.single_vox_offset} to {MAX_OFFSET}"
         )
+    _require_fixed_fields(header, path)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if slope == 0 or not np.isfinite(slope):  # the format's way to say "not scaled"
         slope, intercept = 1.0, 0.0
     if not np.isfinite(intercept):
         raise InputError(f"{path}: header intercept is {intercept}; expected a number")
-    return StoredGrid(shape, dtype, int(offset), slope, intercept, _affine(header, path))
+    affine = stored_affine(header, shape, path, spacing_mm_zyx, assume_axes)
+    return StoredGrid(shape, dtype, int(offset), slope, intercept, affine)
 
 
 def _header(block: bytes, path: Path) -> nib.Nifti1Header:
@@ -93,29 +107,35 @@ def _shape(header: nib.Nifti1Header, path: Path, max_voxels: int) -> tuple[int, 
     shape = sizes[:num_axes]
     if num_axes < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
         raise InputError(f"{path}: axes {shape}; expected one 3-D volume of at least 2 voxels along each axis")
+    if not {0, 1}.issuperset(sizes[num_axes:]):
+        raise InputError(f"{path}: sizes {sizes} beyond its {num_axes} axes; expected 1 or 0 there")
     num_voxels = shape[0] * shape[1] * shape[2]
     if num_voxels > max_voxels:
         raise InputError(f"{path}: declares {num_voxels} voxels {shape}; expected at most {max_voxels}")
     return shape
 
 
-def _affine(header: nib.Nifti1Header, path: Path) -> Float64[np.ndarray, "4 4"]:
-    """The sform where it is set, else the qform; never a guess."""
+def _dtype(header: nib.Nifti1Header, path: Path) -> np.dtype:
+    """Type of the stored values; its size is stated twice."""
     try:
-        affine = header.get_sform(coded=True)[0]
-        affine = header.get_qform(coded=True)[0] if affine is None else affine
-    except (HeaderDataError, np.linalg.LinAlgError, ValueError) as error:
-        raise InputError(f"{path}: the header's qform is not a rotation; expected a true affine") from error
-    if affine is None:
-        raise InputError(f"{path}: neither sform nor qform is set; expected an affine, since sides would be guesswork")
-    affine = affine.astype(np.float64)
-    if not np.isfinite(affine).all():
-        raise InputError(f"{path}: the affine holds NaN or infinity; expected finite numbers")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    low, high = SPACING_RANGE_MM
-    if not (low <= spacing.min() and spacing.max() <= high):
-        shown = " × ".join(f"{mm:.4g}" for mm in spacing)
-        raise InputError(f"{path}: spacing {shown} mm; expected {low} to {high} mm (a CT affine in millimetres)")
-    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise InputError(f"{path}: the affine is singular (axes in one plane); expected three independent axes")
-    return affine
+        dtype = header.get_data_dtype()
+    except (HeaderDataError, KeyError) as error:  # nibabel raises the one for codes it knows, the other for the rest
+        raise InputError(f"{path}: unknown data type {int(header['datatype'])}; expected integers or floats") from error
+    if dtype.kind not in "iuf":
+        raise InputError(f"{path}: voxels of type {dtype}; expected integers or floats")
+    if int(header["bitpix"]) != 8 * dtype.itemsize:
+        raise InputError(
+            f"{path}: {int(header['bitpix'])} bits per voxel of type {dtype}; expected {8 * dtype.itemsize}"
+        )
+    return dtype
+
+
+def _require_fixed_fields(header: nib.Nifti1Header, path: Path) -> None:
+    """Refuses lengths in another unit, and voxels that mean something else than brightness."""
+    unit = int(header["xyzt_units"]) & SPATIAL_UNIT_BITS
+    if unit not in (UNIT_UNKNOWN, UNIT_MILLIMETRE):
+        raise InputError(f"{path}: lengths are in unit {unit}; expected {UNIT_MILLIMETRE} (mm) or {UNIT_UNKNOWN}")
+    if int(header["intent_code"]) != 0:
+        raise InputError(
+            f"{path}: intent code {int(header['intent_code'])} marks labels, vectors or statistics; expected 0 (image)"
+        )

@@ -1,6 +1,5 @@
 """Presets: which grid a model sees, and the way from a CT to it and back."""
 
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -78,9 +77,7 @@ class PhysicalPreset:
         averages of their neighbours.
         """
         grid = self.upscaled_grid if upscaled else self.grid
-        low, high = map(int, HU_RANGE)  # integers, so that int16 stays int16
-        clipped = replace(volume, voxels_hu=np.clip(volume.voxels_hu, low, high))
-        return hu_to_model(torch.from_numpy(resample_to_grid(clipped, grid).voxels_hu))[None]
+        return hu_to_model(torch.from_numpy(resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu))[None]
 
     def to_volume(
         self,

@@ -1,7 +1,8 @@
 """Resampling between grids with parallel axes, as one small matrix per axis.
 
 Linear interpolation, area averaging, cropping and padding are all linear and separable: the result is
-`Wz · Wy · Wx · volume`, where row i of a W says which input voxels make output voxel i.
+`Wz · Wy · Wx · volume`, where row i of a W says which input voxels make output voxel i. Those lie side by side, so a
+few rows need only a small window of the input: the work goes block by block, and no volume is widened to float32 whole.
 """
 
 from dataclasses import replace
@@ -9,16 +10,28 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64
+from torch import Tensor
 
 from generatect.ct.grid import Grid, affine_of
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 
 AIR_HU = -1000.0
-CONTRACTIONS = ("oz,zyx->oyx", "oy,zyx->zox", "ox,zyx->zyo")
+BLOCK_SLICES = 16
+"""Slices, of input or output, handled at a time."""
+
+WINDOW_ROWS = 16
+"""Output rows or columns made at a time from their window of the input."""
 
 
-def resample_to_grid(volume: CTVolume, grid: Grid, *, antialias: bool = True, fill_hu: float = AIR_HU) -> CTVolume:
+def resample_to_grid(
+    volume: CTVolume,
+    grid: Grid,
+    *,
+    antialias: bool = True,
+    fill_hu: float = AIR_HU,
+    clip_hu: tuple[float, float] | None = None,
+) -> CTVolume:
     """Put a volume on a grid that shares its centre and its axes; what lies outside the volume is `fill_hu`.
 
     Args:
@@ -26,12 +39,13 @@ def resample_to_grid(volume: CTVolume, grid: Grid, *, antialias: bool = True, fi
         grid: shape and spacing of the result. A larger field of view pads, a smaller one crops.
         antialias: average over the output voxel where the grid is coarser; otherwise interpolate between neighbours.
         fill_hu: HU outside the volume.
+        clip_hu: bounds that the volume's values are clipped to beforehand; None: taken as they are.
 
     Returns:
         float32 HU on the grid, with the volume's axis directions and centre.
     """
     affine = affine_of(grid.shape_zyx, grid.spacing_mm_zyx, volume.directions, volume.centre_mm)
-    return _resample(volume, grid.shape_zyx, affine, antialias, fill_hu)
+    return _resample(volume, grid.shape_zyx, affine, antialias, fill_hu, clip_hu)
 
 
 def resample_like(
@@ -42,7 +56,7 @@ def resample_like(
     Raises:
         InputError: the two have different axis directions, so that a rotation would be needed.
     """
-    return _resample(volume, reference.shape_zyx, reference.affine, antialias, fill_hu)
+    return _resample(volume, reference.shape_zyx, reference.affine, antialias, fill_hu, None)
 
 
 def axis_weights(
@@ -73,7 +87,12 @@ def _overlap(
 
 
 def _resample(
-    volume: CTVolume, shape_zyx: tuple[int, int, int], affine: np.ndarray, antialias: bool, fill_hu: float
+    volume: CTVolume,
+    shape_zyx: tuple[int, int, int],
+    affine: np.ndarray,
+    antialias: bool,
+    fill_hu: float,
+    clip_hu: tuple[float, float] | None,
 ) -> CTVolume:
     """Volume on the grid of `shape_zyx` and `affine`, whose axes must be parallel to the volume's."""
     to_input = np.linalg.solve(volume.affine, affine)  # output index → input index
@@ -84,10 +103,49 @@ def _resample(
             "the two volumes have different axis directions; expected axes within 0.1 voxel of parallel: "
             "give a reference of the same orientation"
         )
-    # Fill is the zero of the calculation, so that weight falling outside the volume needs no care.
-    voxels = torch.from_numpy(volume.voxels_hu.astype(np.float32)).sub_(fill_hu)
-    sizes = zip(volume.shape_zyx, shape_zyx, steps, to_input[:3, 3], CONTRACTIONS, strict=True)
-    for num_in, num_out, step, start, contraction in sorted(sizes, key=lambda size: size[1] / size[0]):
-        weights = torch.from_numpy(axis_weights(num_in, num_out, step, start, antialias))
-        voxels = torch.einsum(contraction, weights, voxels)
-    return replace(volume, voxels_hu=voxels.add_(fill_hu).contiguous().numpy(), affine=affine)
+    sizes = zip(volume.shape_zyx, shape_zyx, steps, to_input[:3, 3], strict=True)
+    weights_zyx = [torch.from_numpy(axis_weights(*size, antialias)) for size in sizes]
+    # What shrinks most comes first, and leaves less to do for the others.
+    order = sorted(range(3), key=lambda axis: shape_zyx[axis] / volume.shape_zyx[axis])
+
+    result = torch.empty(shape_zyx)
+    num_slices = int(np.clip(BLOCK_SLICES / steps[0], 1, BLOCK_SLICES))
+    for start in range(0, shape_zyx[0], num_slices):
+        slices = weights_zyx[0][start : start + num_slices]
+        window = _window(slices)
+        block = torch.from_numpy(volume.voxels_hu[window].astype(np.float32, order="C"))
+        if clip_hu is not None:
+            block.clamp_(*clip_hu)
+        block_weights = [slices[:, window], *weights_zyx[1:]]
+        for axis in order:
+            block = _contract(block_weights[axis], block, axis)
+        z, y, x = (weights.sum(dim=1) for weights in block_weights)  # shares that lie inside the volume
+        block += fill_hu * (1 - z[:, None, None] * y[:, None] * x)
+        result[start : start + num_slices] = block
+    return replace(volume, voxels_hu=result.numpy(), affine=affine)
+
+
+def _contract(weights: Float32[Tensor, "out in"], block: Float32[Tensor, "z y x"], axis: int) -> Tensor:
+    """Weights times one axis of a block, a few rows at a time: each needs only its window of the block."""
+    shape = list(block.shape)
+    shape[axis] = len(weights)
+    result = block.new_empty(shape)
+    for start in range(0, len(weights), WINDOW_ROWS):
+        rows = weights[start : start + WINDOW_ROWS]
+        window = _window(rows)
+        rows, seen = rows[:, window], block.narrow(axis, window.start, window.stop - window.start)
+        match axis:
+            case 0:
+                product = (rows @ seen.flatten(1)).unflatten(1, seen.shape[1:])
+            case 1:
+                product = rows @ seen
+            case _:
+                product = seen @ rows.T
+        result.narrow(axis, start, len(rows)).copy_(product)
+    return result
+
+
+def _window(rows: Float32[Tensor, "out in"]) -> slice:
+    """The input voxels that any of the output voxels needs."""
+    used = rows.any(dim=0).nonzero()
+    return slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)

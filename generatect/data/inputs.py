@@ -1,20 +1,26 @@
 """A pair as the networks see it: on the preset's grids, in [-1, 1], read from a cache where there is one."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 from torch import Tensor
 
-from generatect.ct.intensity import hu_to_model, model_to_hu
+from generatect.ct import intensity
 from generatect.ct.preset import Preset
+from generatect.ct.volume import CTVolume
 from generatect.data.cache import ArrayCache
 from generatect.data.pairs import Pairs
+from generatect.errors import InputError
 
 
 class ModelInputs:
     """The pairs of a source through a preset.
 
-    Cached arrays are int16 HU: a CT has no finer values, and they take half the room of float32.
+    Cached arrays are int16 HU [z y x]: a CT has no finer values, they take half the room of float32, and single slices
+    can be read.
 
     Args:
         pairs: source of volumes and reports.
@@ -30,28 +36,67 @@ class ModelInputs:
         """The volume on the preset's grid."""
         if self.cache is None:
             return self.pairs.model_input(index, self.preset)
-        return hu_to_model(torch.from_numpy(self._hu(index, upscaled=False).astype(np.float32)))
+        return to_model_range(self.cache.get(self.array_key(index), partial(self.make, index)))[None]
 
-    def highres_hu(self, index: int) -> np.ndarray:
-        """The volume on the upscaled grid, int16 HU [1 z y x]; a memory map where it is cached."""
-        return self._hu(index, upscaled=True)
+    def slices(self, index: int, z_indices: Sequence[int], upscaled: bool = False) -> Float[Tensor, "n y x"]:
+        """Slices of the volume on the preset's grid or its upscaled grid; of a cached volume only these are read."""
+        make = partial(self.make, index, upscaled)
+        if self.cache is None:
+            return to_model_range(make()[list(z_indices)])
+        return to_model_range(self.cache.planes(self.array_key(index, upscaled), make, z_indices))
 
     def key(self, index: int) -> tuple[str, ...]:
-        """What the array on the model's grid depends on; asked of the source once, as it may read the file for it."""
+        """What everything made of this volume depends on; asked of the source once, as it may read the file for it.
+
+        Raises:
+            InputError: the volume's file cannot be read.
+        """
         if index not in self._keys:
+            try:
+                content = self.pairs.fingerprint(index)
+            except OSError as error:
+                raise InputError(
+                    f"{self.pairs.name(index)}: cannot be read ({error.strerror}); expected a readable volume"
+                ) from error
             preset = self.preset
-            grids = f"{preset.name} {preset.grid} {preset.upscaled_grid}"
-            self._keys[index] = (self.pairs.fingerprint(index), grids)
+            self._keys[index] = (content, f"{preset.name} {preset.grid} {preset.upscaled_grid} {intensity.HU_RANGE}")
         return self._keys[index]
 
-    def highres_key(self, index: int) -> tuple[str, ...]:
-        """Key of `highres_hu` in the cache."""
-        return ("upscaled", *self.key(index))
+    def array_key(self, index: int, upscaled: bool = False) -> tuple[str, ...]:
+        """Key of the volume's array in the cache."""
+        return ("upscaled" if upscaled else "volume", *self.key(index))
 
-    def _hu(self, index: int, upscaled: bool) -> np.ndarray:
-        def make() -> np.ndarray:
+    def is_cached(self, index: int, upscaled: bool = False) -> bool:
+        """Whether the array need not be made any more."""
+        return self.cache is not None and self.array_key(index, upscaled) in self.cache
+
+    def keep(self, index: int, upscaled: bool = False, volume: CTVolume | None = None) -> None:
+        """Makes the array and puts it into the cache."""
+        assert self.cache is not None
+        self.cache.put(self.array_key(index, upscaled), self.make(index, upscaled, volume))
+
+    def make(self, index: int, upscaled: bool = False, volume: CTVolume | None = None) -> Int16[np.ndarray, "z y x"]:
+        """The volume on a grid in HU, computed.
+
+        Args:
+            index: which pair.
+            upscaled: on the upscaled grid.
+            volume: the pair's CT, where it has been read already.
+        """
+        if volume is None:
             values = self.pairs.model_input(index, self.preset, upscaled=upscaled)
-            return model_to_hu(values).round().to(torch.int16).numpy()
+        else:
+            values = self.preset.to_model(volume, upscaled=upscaled)
+        hu = torch.empty(values.shape[1:], dtype=torch.int16)
+        for plane, values_of_plane in zip(hu, values[0], strict=True):  # what a plane takes stays in the core's cache
+            plane.copy_(intensity.model_to_hu(values_of_plane).round_())
+        return hu.numpy()
 
-        parts = self.highres_key(index) if upscaled else ("volume", *self.key(index))
-        return make() if self.cache is None else self.cache.get(parts, make)
+
+def to_model_range(hu: Int16[np.ndarray, "z y x"]) -> Float[Tensor, "z y x"]:
+    """Stored HU, all within the range, to what the networks see: `hu_to_model` in one pass, for this is done often."""
+    low, high = intensity.HU_RANGE
+    values = np.multiply(hu, np.float32(2 / (high - low)))
+    if low + high:
+        values -= np.float32((low + high) / (high - low))
+    return torch.from_numpy(values)

@@ -25,6 +25,10 @@ class Pairs(Protocol):
         """Whose scan it is; a split never divides a patient."""
         ...
 
+    def split(self, index: int) -> str | None:
+        """The side, "train" or "val", that the source itself gives; None leaves it to the data module."""
+        ...
+
     def text(self, index: int) -> str:
         """The report, never empty."""
         ...

@@ -1,10 +1,23 @@
 """Prompts to generate from: one on the command line, or a table of them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.data.csv_rows import read_csv
+from generatect.data.rows import read_rows
+from generatect.data.table import given_text
 from generatect.errors import InputError
+
+TEXT_COLUMNS = ("prompt", "text", "text_prompts")
+NAME_COLUMNS = ("name", "names")
+"""What the columns may be called, in any case; the last is GenerateCT's. The first that a table has counts."""
+
+MAX_NAME_BYTES = 200
+"""A file name may have 255, and endings and a temporary file's prefix are added."""
+
+_ENDING = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+_UNSAFE = re.compile(r"^\.|[/\\\x00-\x1f\x7f]")
+"""Hidden files and the parent folder, separators of folders anywhere, control characters."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +33,12 @@ def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
 
     Args:
         prompt: a single text.
-        prompts: a CSV with a column `prompt` (or `text`) and, if wanted, `name`.
+        prompts: a CSV or .xlsx with a column `prompt` (or `text`, `Text_prompts`) and, if wanted, `name` (or `Names`).
+            A `.nii.gz` or `.nii` at the end of a name goes; rows without a name are numbered.
 
     Raises:
-        InputError: neither or both given, an empty text, a missing file or column, a name twice or with a slash.
+        InputError: neither or both given, an empty text, a missing file or column, a name twice or that no file can
+            have.
     """
     if (prompt is None) == (prompts is None):
         raise InputError('prompt: give either prompt="a report" or prompts=FILE.csv')
@@ -35,20 +50,31 @@ def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
 
 
 def _read(path: Path) -> list[Prompt]:
-    header, rows = read_csv(path, "a CSV with a column 'prompt'")
-    column = next((name for name in ("prompt", "text") if name in header), None)
-    if column is None:
+    header, rows = read_rows(path, "a table with a column 'prompt'")
+    text_column, name_column = _column(header, TEXT_COLUMNS), _column(header, NAME_COLUMNS)
+    if text_column is None:
         raise InputError(f"{path}: no column 'prompt' or 'text' among {', '.join(header)}")
     if not rows:
         raise InputError(f"{path}: no rows below the header; expected one for each prompt")
-    found: dict[str, Prompt] = {}
+    found, taken = list[Prompt](), dict[str, int]()
     for number, row in enumerate(rows, start=1):
-        text, name = row[column], row.get("name") or f"{number - 1:04d}"
+        text, name = given_text(row[text_column]), row[name_column] if name_column else ""
+        name = _ENDING.sub("", name) or f"{number - 1:04d}"
         if not text:
             raise InputError(f"{path} row {number}: the prompt is empty; write one or remove the row")
-        if name in found or Path(name).name != name:
+        if _UNSAFE.search(name) or len(name.encode()) > MAX_NAME_BYTES:
             raise InputError(
-                f"{path} row {number}: name {name!r} is used twice or is no plain file name; choose another"
+                f"{path} row {number}: name {name[:40]!r} is no plain file name of at most {MAX_NAME_BYTES} bytes; "
+                "choose another"
             )
-        found[name] = Prompt(name, text)
-    return list(found.values())
+        if name.casefold() in taken:  # some disks take "a" and "A" for one file
+            other = taken[name.casefold()]
+            raise InputError(f"{path} row {number}: name {name!r} is used twice, in row {other} too; choose another")
+        taken[name.casefold()] = number
+        found.append(Prompt(name, text))
+    return found
+
+
+def _column(header: list[str], names: tuple[str, ...]) -> str | None:
+    """The table's column of the first of these names."""
+    return next((column for name in names for column in header if column.lower() == name), None)

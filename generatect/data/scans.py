@@ -2,24 +2,29 @@
 
 from pathlib import Path
 
+from generatect.ct.dicom import list_series
 from generatect.errors import InputError
 
 SUFFIXES = (".nii", ".nii.gz")
 
 
 def find_volumes(path: Path) -> list[tuple[Path, str]]:
-    """NIfTI files and the names of their results, relative and without suffix.
+    """Scans and the names of their results, relative and without suffix.
+
+    A folder is searched for NIfTI files; one that holds none, but DICOM, is itself one scan.
 
     Raises:
-        InputError: no such path, or no NIfTI in the folder.
+        InputError: no such path, or neither in the folder.
     """
     if path.is_file():
         return [(path, _stem(path.name))]
     if not path.is_dir():
         raise InputError(f"input={path}: no such file or folder; name a NIfTI (.nii, .nii.gz) or a folder of them")
     found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES))
+    if not found and list_series(path):
+        return [(path, path.resolve().name)]
     if not found:
-        raise InputError(f"input={path}: no .nii or .nii.gz in this folder")
+        raise InputError(f"input={path}: no .nii, .nii.gz or DICOM in this folder")
     return [(file, str(file.relative_to(path).with_name(_stem(file.name)))) for file in found]
 
 

@@ -1,46 +1,45 @@
 """Data of stage `superres`: single slices at both resolutions, with their reports."""
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from generatect.ct.intensity import hu_to_model
 from generatect.ct.preset import Preset
-from generatect.data.cache import CachedArrays
+from generatect.data.bad_volumes import BadVolumes
 from generatect.data.inputs import ModelInputs
 from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs
+from generatect.data.reconstructions import Reconstructions
 from generatect.errors import InputError
+from generatect.files import require_space
 from generatect.networks.ctvit import CTViT
 
 
 class SliceDataset(Dataset):
-    """Items `{highres: [1 y x], lowres: [1 h w], text}`, both in [-1, 1]: one random slice, or a crop of one.
+    """Items `{highres: [1 y x], lowres: [1 h w], text, name}` in [-1, 1]: one random slice, or a crop of one.
 
     Args:
-        inputs: the pairs on the preset's grids.
+        inputs: the pairs on the preset's grids, with a cache.
         indices: which pairs.
-        reconstructions: per pair, the tokenizer's reconstruction [z h w].
+        reconstructions: the tokenizer's.
         crop: side of the high-resolution crop in voxels, a multiple of the upscaling; None takes the whole slice.
         reconstruction_prob: how often the low-resolution slice is the tokenizer's reconstruction rather than the true
             one. Generated volumes look like reconstructions; true slices teach detail. 1 is the original's way.
         seed: with an item's position it decides slice, crop and source.
+        bad: what to do where a volume cannot be read any more.
     """
 
     def __init__(
         self,
         inputs: ModelInputs,
         indices: list[int],
-        reconstructions: Sequence[np.ndarray],
+        reconstructions: Reconstructions,
         crop: int | None,
         reconstruction_prob: float,
         seed: int,
+        bad: BadVolumes,
     ) -> None:
-        self.inputs, self.indices, self.reconstructions = inputs, indices, reconstructions
+        self.inputs, self.indices, self.reconstructions, self.bad = inputs, indices, reconstructions, bad
         self.crop, self.reconstruction_prob, self.seed = crop, reconstruction_prob, seed
 
     def __len__(self) -> int:
@@ -49,22 +48,28 @@ class SliceDataset(Dataset):
     def __getitem__(self, place: tuple[int, int]) -> dict:
         position, index = place
         random = np.random.default_rng((self.seed, position))
-        pair = self.indices[index]
-        volume_hu = self.inputs.highres_hu(pair)[0]
-        num_slices, size, _ = volume_hu.shape
+        (num_slices, lowres_size, _), (_, size, _) = (
+            grid.shape_zyx for grid in (self.inputs.preset.grid, self.inputs.preset.upscaled_grid)
+        )
         z = int(random.integers(num_slices))
-        if random.random() < self.reconstruction_prob:
-            lowres = torch.from_numpy(np.array(self.reconstructions[index][z], dtype=np.float32))[None]
-        else:
-            lowres = self.inputs.volume(pair)[:, z]
-        factor = size // lowres.shape[-1]
+        is_reconstruction = random.random() < self.reconstruction_prob
+        factor = size // lowres_size
         crop = self.crop or size
         top, left = (int(random.integers((size - crop) // factor + 1)) for _ in range(2))
-        rows = slice(top * factor, top * factor + crop)
-        columns = slice(left * factor, left * factor + crop)
-        highres = hu_to_model(torch.from_numpy(np.array(volume_hu[z, rows, columns], dtype=np.float32)))[None]
-        lowres = lowres[:, top : top + crop // factor, left : left + crop // factor]
-        return {"highres": highres, "lowres": lowres, "text": self.inputs.pairs.text(pair)}
+
+        def read(pair: int) -> dict:
+            highres = self.inputs.slices(pair, [z], upscaled=True)
+            lowres = (self.reconstructions if is_reconstruction else self.inputs).slices(pair, [z])
+            rows, columns = (slice(start * factor, start * factor + crop) for start in (top, left))
+            small_rows, small_columns = (slice(start, start + crop // factor) for start in (top, left))
+            return {
+                "highres": highres[:, rows, columns],
+                "lowres": lowres[:, small_rows, small_columns],
+                "text": self.inputs.pairs.text(pair),
+                "name": self.inputs.pairs.name(pair),
+            }
+
+        return self.bad.first_readable(index, self.indices, read)
 
 
 class SuperResData(PairsDataModule):
@@ -76,7 +81,8 @@ class SuperResData(PairsDataModule):
         crop: see `SliceDataset`.
         reconstruction_prob: see `SliceDataset`.
         cache_dir: folder of the computed arrays; needed, for full-resolution volumes are large.
-        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, seed: see `PairsDataModule`.
+        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, seed, on_bad, skipped_file: see
+            `PairsDataModule`.
 
     Raises:
         InputError: resolutions, crop or probability that do not fit.
@@ -97,6 +103,8 @@ class SuperResData(PairsDataModule):
         max_val_items: int = 64,
         num_workers: int = 0,
         seed: int = 0,
+        on_bad: str = "raise",
+        skipped_file: str | None = None,
     ) -> None:
         _check_slices(preset, crop, reconstruction_prob)
         super().__init__(
@@ -108,44 +116,49 @@ class SuperResData(PairsDataModule):
             num_workers=num_workers,
             cache_dir=cache_dir,
             seed=seed,
+            on_bad=on_bad,
+            skipped_file=skipped_file,
         )
         self.tokenizer, self.tokenizer_sha256 = tokenizer, tokenizer_sha256
         self.crop, self.reconstruction_prob = crop, reconstruction_prob
 
     def make_dataset(self, indices: list[int]) -> SliceDataset:
         """Slices of the given pairs; of several processes each prepares its part and reads the rest."""
-        device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        tokenizer = self.tokenizer.to(device)
-        cache = self.cache
+        inputs, cache, (rank, num_ranks) = self.inputs, self.cache, self.ranks
         assert cache is not None
-        keys = {index: ("reconstruction", self.tokenizer_sha256, *self.inputs.key(index)) for index in indices}
-
-        def reconstruct(index: int) -> np.ndarray:
-            with torch.inference_mode():
-                volume = tokenizer(self.inputs.volume(index)[None].to(device)).reconstruction
-            return volume[0, 0].cpu().numpy().astype(np.float16)
+        reconstructions = Reconstructions(inputs, self.tokenizer, self.tokenizer_sha256, cache)
 
         def prepare(index: int) -> None:
-            self.inputs.highres_hu(index)
-            cache.get(keys[index], lambda: reconstruct(index))
+            if not inputs.is_cached(index, upscaled=True):
+                inputs.keep(index, upscaled=True)
+            if index not in reconstructions:
+                reconstructions.keep(index)
 
-        rank, num_ranks = self.ranks
-        missing = sum(self.inputs.highres_key(index) not in cache or keys[index] not in cache for index in indices)
-        if missing and rank == 0:
-            print(f"{missing} of {len(indices)} volumes to prepare, once, {self._room(missing)} in {cache.folder}")
-        own = indices[rank::num_ranks]
-        for index in track(own, description=f"Slices of {len(indices)} volumes", transient=True, disable=rank > 0):
-            prepare(index)
-        self.wait_for_others()
-        for index in indices:
+        fine = self.missing(indices, lambda index: not inputs.is_cached(index, upscaled=True))
+        coarse = self.missing(indices, lambda index: index not in reconstructions)
+        missing = {*fine, *coarse}
+        if missing:
+            # Two bytes a voxel; a reconstruction is made of a low-resolution volume, which is kept, too.
+            num_voxels = (
+                len(fine) * self.preset.upscaled_grid.num_voxels + 2 * len(coarse) * self.preset.grid.num_voxels
+            )
+            if rank == 0:
+                print(
+                    f"{len(missing)} of {len(indices)} volumes to prepare, once, at most {2 * num_voxels / 1e9:.2f} GB "
+                    f"in {cache.folder}"
+                )
+            require_space(cache.folder / "volumes", 2 * num_voxels, "cache_dir")
+        self.tokenizer.to(self.trainer.strategy.root_device if self.trainer else "cpu")
+        own = [index for index in indices[rank::num_ranks] if index in missing]
+        for index in track(own, f"Slices of {len(own)} volumes", transient=True, disable=rank > 0):
+            with self.bad.leaving_out(index):
+                prepare(index)
+        self.agree_on_bad()
+        usable = self.bad.usable(indices)
+        for index in missing.intersection(usable):
             prepare(index)  # nothing to do where the processes share one folder
-        reconstructions = CachedArrays(cache, [keys[index] for index in indices])
-        return SliceDataset(self.inputs, indices, reconstructions, self.crop, self.reconstruction_prob, self.seed)
-
-    def _room(self, num_volumes: int) -> str:
-        """What so many volumes take on disk: both resolutions and the reconstruction, two bytes a voxel."""
-        coarse, fine = (math.prod(grid.shape_zyx) for grid in (self.preset.grid, self.preset.upscaled_grid))
-        return f"at most {num_volumes * 2 * (2 * coarse + fine) / 1e9:.2f} GB"
+        self.tokenizer.to("cpu")  # where worker processes can use it, should an entry turn out damaged
+        return SliceDataset(inputs, usable, reconstructions, self.crop, self.reconstruction_prob, self.seed, self.bad)
 
 
 def _check_slices(preset: Preset, crop: int | None, reconstruction_prob: float) -> None:

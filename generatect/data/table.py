@@ -1,15 +1,20 @@
-"""The CSV that says which volume belongs to which patient and report."""
+"""The table that says which volume belongs to which patient and report."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.data.csv_rows import read_csv
+from generatect.data.rows import read_rows
 from generatect.errors import InputError
+from generatect.text.demographics import parse_age, parse_sex
+from generatect.text.templates import Report, Template, find_template
 
 REPORT_PARTS = ("findings", "impression")
-NOT_GIVEN = {"", "not given", "none", "nan"}
-"""What stands for an absent report, in lower case without its full stop."""
+EXCEL_ERRORS = {"#n/a", "#name?", "#value!", "#ref!", "#div/0!", "#num!", "#null!"}
+"""What Excel stores for a formula that fails, and a report typed with a leading = or - is a formula to it."""
+NOT_GIVEN = {"", "-", "n/a", "na", "nan", "none", "not given", "null"} | EXCEL_ERRORS
+"""What stands for an absent text, in lower case without its full stop."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,13 @@ class TableRow:
         number: row of the table, 1 for the first below the header.
         volume: file of the volume, as the table names it.
         patient: whose scan it is.
-        text: the report, never empty.
+        text: the prompt that the template makes of the report, never empty.
         labels: label column → 0 or 1; None without label columns.
+        findings: this part of the report; empty where the table does not give it.
+        impression: this part of the report; empty where the table does not give it.
+        age_years: the patient's age; None where the table does not give it.
+        sex: "male", "female" or "other"; None where the table does not give it.
+        split: the side, "train" or "val", that the table gives in a column `split`; None where it gives none.
     """
 
     number: int
@@ -29,73 +39,169 @@ class TableRow:
     patient: str
     text: str
     labels: dict[str, int] | None
+    findings: str = ""
+    impression: str = ""
+    age_years: float | None = None
+    sex: str | None = None
+    split: str | None = None
 
 
-def read_table(path: str | Path, text_column: str = "text", label_columns: Sequence[str] = ()) -> list[TableRow]:
-    """Rows of a UTF-8 CSV with a header, `volume` and `patient` columns, and a report.
+@dataclass(frozen=True)
+class LeftOutRow:
+    """A row that is no pair.
 
-    The report is `text_column`; a table without a column "text" may hold `findings` and `impression` instead, of which
-    those given are joined. A byte order mark, Windows line ends and quoted line breaks are all right.
+    Attributes:
+        number: row of the table, 1 for the first below the header.
+        volume: as the table names it; may be empty.
+        reason: one line that does not quote the report.
+    """
 
-    Args:
-        path: the CSV.
-        text_column: column of the report.
-        label_columns: columns of 0 and 1.
+    number: int
+    volume: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """The pairs of a table, and the rows that are none."""
+
+    rows: list[TableRow]
+    left_out: list[LeftOutRow]
+
+
+def read_table(
+    path: str | Path, text_column: str = "text", label_columns: Sequence[str] = (), template: str = "report"
+) -> list[TableRow]:
+    """Rows of a table in which every row is a pair; see `sift_table`.
 
     Raises:
         InputError: naming the file, and the row where one is at fault. Reports are never quoted.
     """
-    path = Path(path).expanduser()
-    header, records = read_csv(path, "a CSV with columns volume, patient, text")
-    text_columns = _text_columns(header, text_column, path)
+    return sift_table(path, text_column, label_columns, template, on_bad_row="raise").rows
+
+
+def sift_table(
+    path: str | Path,
+    text_column: str = "text",
+    label_columns: Sequence[str] = (),
+    template: str = "report",
+    on_bad_row: str = "leave_out",
+) -> Table:
+    """Rows of a table with a header, `volume` and `patient` columns, and a report; `age` and `sex` if it has them.
+
+    The report is `text_column`; a table without a column "text" may hold `findings` and `impression` instead.
+
+    Args:
+        path: a UTF-8 CSV or an .xlsx; see `read_rows`.
+        text_column: column of the report.
+        label_columns: columns of 0 and 1.
+        template: how the report becomes the text; see `generatect.text.templates`.
+        on_bad_row: "raise", or "leave_out" what has no report, volume or patient, repeats a volume, or has a label that
+            is none.
+
+    Raises:
+        InputError: naming the file, and the row where one is at fault. Reports are never quoted.
+    """
+    path, write = Path(path).expanduser(), find_template(template)
+    if on_bad_row not in ("raise", "leave_out"):
+        raise InputError(f"on_bad_row={on_bad_row}: expected raise or leave_out")
+    header, records = read_rows(path, "a table with columns volume, patient, text")
     for column in ("volume", "patient", *label_columns):
         if column not in header:
             raise InputError(f"{path}: no column {column!r}; its columns are {', '.join(header)}")
-    rows, seen = [], dict[str, int]()
+    report_name = _report_name(header, text_column, template, path)
+    rows, left_out, seen = list[TableRow](), list[LeftOutRow](), dict[str, int]()
     for number, record in enumerate(records, start=1):
-        row = _row(record, number, text_columns, label_columns, path)
-        if row.volume in seen:
-            raise InputError(f"{path} row {number}: volume {row.volume!r} is already in row {seen[row.volume]}")
+        try:
+            row = _row(record, number, text_column, report_name, label_columns, write)
+            if row.volume in seen:
+                raise InputError(f"volume {row.volume!r} is already in row {seen[row.volume]}")
+        except InputError as error:
+            if on_bad_row == "raise":
+                raise InputError(f"{path} row {number}: {error}") from error
+            left_out.append(LeftOutRow(number, record["volume"], str(error)))
+            continue
         seen[row.volume] = number
         rows.append(row)
-    if not rows:
+    if not records:
         raise InputError(f"{path}: no rows below the header; expected one for each volume")
-    return rows
+    return Table(rows, left_out)
 
 
-def _text_columns(header: list[str], text_column: str, path: Path) -> list[str]:
-    """Columns that make up the report."""
-    if text_column in header:
-        return [text_column]
-    parts = [part for part in REPORT_PARTS if part in header] if text_column == "text" else []
-    if not parts:
+def given_text(cell: str) -> str:
+    """The text of a cell; empty where it says that there is none, as "Not given." and "nan" do.
+
+    Composed Unicode (NFC), so that one text has one form and one cached embedding.
+    """
+    text = cell.strip()
+    is_absent = len(text) < 20 and text.rstrip(". ").lower() in NOT_GIVEN  # a long report is not looked through
+    return "" if is_absent else unicodedata.normalize("NFC", text)
+
+
+def _report_name(header: list[str], text_column: str, template: str, path: Path) -> str:
+    """What messages call the report: its columns, of which there is at least one, and the template unless it is all."""
+    wanted, key = [text_column], "data.text_column"
+    if template in REPORT_PARTS:
+        wanted, key = [template], "data.template"
+    elif text_column == "text" and "text" not in header:
+        wanted += REPORT_PARTS
+    found = [column for column in wanted if column in header]
+    if not found:
         raise InputError(
-            f"{path}: no column {text_column!r} for the report; "
-            f"its columns are {', '.join(header)}; name one with data.text_column=…"
+            f"{path}: no column {wanted[0]!r} for the report; "
+            f"its columns are {', '.join(header)}; name one with {key}=…"
         )
-    return parts
+    return " and ".join(found) + ("" if template == "report" else f", template={template}")
 
 
 def _row(
-    record: dict[str, str], number: int, text_columns: list[str], label_columns: Sequence[str], path: Path
+    record: dict[str, str],
+    number: int,
+    text_column: str,
+    report_name: str,
+    label_columns: Sequence[str],
+    write: Template,
 ) -> TableRow:
-    """One checked row."""
+    """One checked row; what is wrong with it is said without its place."""
     for column in ("volume", "patient"):
         if not record[column]:
-            raise InputError(f"{path} row {number}: empty {column}; expected a name")
-    parts = [record[column] for column in text_columns]
-    text = " ".join(part for part in parts if part.rstrip(".").lower() not in NOT_GIVEN)
+            raise InputError(f"empty {column}; expected a name")
+    report = Report(
+        findings=given_text(record.get("findings", "")),
+        impression=given_text(record.get("impression", "")),
+        text=given_text(record[text_column]) if text_column in record else None,
+        age_years=parse_age(record.get("age")),
+        sex=parse_sex(record.get("sex")),
+    )
+    text = write(report)
     if not text:
         raise InputError(
-            f"{path} row {number}: empty report ({' and '.join(text_columns)}) for volume {record['volume']!r}; "
-            "give it a report or remove the row"
+            f"empty report ({report_name}) for volume {record['volume']!r}; give it a report or remove the row"
         )
-    labels = {column: _label(record[column], column, number, path) for column in label_columns}
-    return TableRow(number, record["volume"], record["patient"], text, labels or None)
+    return TableRow(
+        number=number,
+        volume=record["volume"],
+        patient=unicodedata.normalize("NFC", record["patient"]),  # or one patient could be on both sides of a split
+        text=text,
+        labels={column: _label(record[column], column) for column in label_columns} or None,
+        findings=report.findings,
+        impression=report.impression,
+        age_years=report.age_years,
+        sex=report.sex,
+        split=_split(record.get("split", "")),
+    )
 
 
-def _label(cell: str, column: str, number: int, path: Path) -> int:
+def _split(cell: str) -> str | None:
+    """A side of the split, where one is given."""
+    if cell not in ("", "train", "val"):
+        raise InputError("column split: expected train, val or nothing")
+    return cell or None
+
+
+def _label(cell: str, column: str) -> int:
     """A label, which may be written as 1 or 1.0."""
     if cell not in ("0", "1", "0.0", "1.0"):
-        raise InputError(f"{path} row {number}: {column}={cell!r}; expected 0 or 1")
+        shown = repr(cell) if len(cell) < 10 else f"{len(cell)} characters"  # perhaps a report
+        raise InputError(f"{column}={shown}; expected 0 or 1")
     return int(float(cell))

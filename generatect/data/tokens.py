@@ -1,71 +1,67 @@
-"""Volumes as tokens: encoded once by the frozen tokenizer, cached in shards."""
+"""Volumes as tokens: encoded once by the frozen tokenizer, cached."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from rich.progress import track
+from jaxtyping import Integer
 
+from generatect.data.bad_volumes import BadVolumes
 from generatect.data.cache import ArrayCache
 from generatect.data.inputs import ModelInputs
 from generatect.networks.ctvit import CTViT
 
-# Volumes a file: few files for a large archive, little lost when encoding is interrupted.
-SHARD = 128
 
+class VolumeTokens:
+    """Tokens of volumes as codebook rows, uint16 where the codebook has no more than 65,536 of them.
 
-def encode_tokens(
-    inputs: ModelInputs,
-    indices: list[int],
-    tokenizer: CTViT,
-    tokenizer_sha256: str,
-    cache: ArrayCache,
-    batch_size: int = 16,
-    device: str | torch.device = "cpu",
-    ranks: tuple[int, int] = (0, 1),
-    wait_for_others: Callable[[], None] = lambda: None,
-) -> Int[np.ndarray, "n t h w"]:
-    """Tokens of the volumes `indices`, as int32 codebook rows.
+    Each volume has an entry of its own. In shards of many, a volume that is added, left out or moved to the other side
+    of the split would change every shard behind it, and all of them would be encoded again.
 
-    A shard is keyed by the tokenizer and by everything its volumes depend on, so a changed file or tokenizer is encoded
-    again and an interrupted run goes on where it stopped. Of several processes each encodes its part and, after
-    `wait_for_others`, reads the rest.
+    An entry is keyed by the tokenizer and by everything its volume depends on, so a changed file or tokenizer is
+    encoded again and an interrupted run goes on where it stopped.
 
     Args:
         inputs: the pairs on the preset's grid.
-        indices: which pairs.
-        tokenizer: the frozen CT-ViT.
+        tokenizer: the frozen CT-ViT, on the device where it shall encode.
         tokenizer_sha256: hash of its file.
-        cache: where the shards are kept.
-        batch_size: volumes encoded at a time.
-        device: where to encode.
-        ranks: this process's place, and the number of processes.
-        wait_for_others: returns once all processes have called it.
+        cache: where the tokens are kept.
     """
-    shards = [indices[start : start + SHARD] for start in range(0, len(indices), SHARD)]
-    tokenizer = tokenizer.to(device)
 
-    def encode(shard: list[int]) -> np.ndarray:
-        batches = [shard[start : start + batch_size] for start in range(0, len(shard), batch_size)]
+    def __init__(self, inputs: ModelInputs, tokenizer: CTViT, tokenizer_sha256: str, cache: ArrayCache) -> None:
+        self.inputs, self.tokenizer, self.tokenizer_sha256, self.cache = inputs, tokenizer, tokenizer_sha256, cache
+        self.dtype = np.uint16 if tokenizer.quantizer.num_codes <= 1 << 16 else np.int32
+
+    def __contains__(self, index: int) -> bool:
+        """Whether the tokens of a volume need not be encoded any more."""
+        return self.key(index) in self.cache
+
+    def read(self, index: int) -> Integer[np.ndarray, "t h w"]:
+        """Tokens of a volume; encoded where they are not there or damaged."""
+        return self.cache.get(self.key(index), partial(self._encode_one, index))
+
+    def encode(self, indices: Sequence[int], batch_size: int, bad: BadVolumes) -> Iterator[int]:
+        """Encodes volumes and keeps their tokens; yields each index when it is done or left out."""
+        for start in range(0, len(indices), batch_size):
+            batch, volumes = list(indices[start : start + batch_size]), []
+            for index in batch:
+                with bad.leaving_out(index):
+                    volumes.append(self.inputs.volume(index))
+            readable = [index for index in batch if index not in bad.reasons]
+            if readable:
+                for index, tokens in zip(readable, self._encode(torch.stack(volumes)), strict=True):
+                    self.cache.put(self.key(index), tokens)
+            yield from batch
+
+    def key(self, index: int) -> tuple[str, ...]:
+        """Key of a volume's tokens in the cache."""
+        return ("tokens", self.tokenizer_sha256, *self.inputs.key(index))
+
+    def _encode_one(self, index: int) -> np.ndarray:
+        return self._encode(self.inputs.volume(index)[None])[0]
+
+    def _encode(self, volumes: torch.Tensor) -> np.ndarray:
+        device = self.tokenizer.quantizer.codebook.device
         with torch.inference_mode():
-            tokens = [tokenizer.tokenize(torch.stack([inputs.volume(i) for i in b]).to(device)) for b in batches]
-        return torch.cat(tokens).cpu().numpy().astype(np.int32)
-
-    def key(shard: list[int]) -> tuple[str, ...]:
-        content = "\0".join(part for index in shard for part in inputs.key(index))
-        return "tokens", tokenizer_sha256, hashlib.sha256(content.encode()).hexdigest()
-
-    def get(shard: list[int]) -> np.ndarray:
-        return cache.get(key(shard), lambda: encode(shard))
-
-    rank, num_ranks = ranks
-    missing = [shard for shard in shards if key(shard) not in cache]
-    if missing and rank == 0:
-        print(f"{sum(map(len, missing))} of {len(indices)} volumes to encode, once, into {cache.folder}")
-    own = shards[rank::num_ranks]
-    for shard in track(own, description=f"Tokens of {len(indices)} volumes", transient=True, disable=rank > 0):
-        get(shard)
-    wait_for_others()
-    return np.concatenate([get(shard) for shard in shards])
+            return self.tokenizer.tokenize(volumes.to(device)).cpu().numpy().astype(self.dtype)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch.utils.data import Dataset
 
 from generatect.ct.preset import Preset
 from generatect.data.cache import ArrayCache
 from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs
-from generatect.data.tokens import encode_tokens
+from generatect.data.tokens import VolumeTokens
 from generatect.networks.ctvit import CTViT
 
 
@@ -30,14 +31,15 @@ class TokenDataset(Dataset):
 
 
 class TransformerData(PairsDataModule):
-    """Batches of tokens, encoded once by the frozen tokenizer and cached.
+    """Batches of tokens, encoded once by the frozen tokenizer, cached, and kept in memory.
 
     Args:
         tokenizer: the frozen CT-ViT.
         tokenizer_sha256: hash of its file, part of the cache's key.
         encode_batch_size: volumes encoded at a time.
         token_cache_dir: folder of the cached tokens.
-        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, cache_dir, seed: see `PairsDataModule`.
+        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, cache_dir, seed, on_bad, skipped_file:
+            see `PairsDataModule`.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class TransformerData(PairsDataModule):
         num_workers: int = 0,
         cache_dir: str | None = None,
         seed: int = 0,
+        on_bad: str = "raise",
+        skipped_file: str | None = None,
     ) -> None:
         super().__init__(
             pairs=pairs,
@@ -65,22 +69,24 @@ class TransformerData(PairsDataModule):
             num_workers=num_workers,
             cache_dir=cache_dir,
             seed=seed,
+            on_bad=on_bad,
+            skipped_file=skipped_file,
         )
         self.tokenizer, self.tokenizer_sha256, self.encode_batch_size = tokenizer, tokenizer_sha256, encode_batch_size
         self.token_cache = ArrayCache(token_cache_dir)
 
     def make_dataset(self, indices: list[int]) -> TokenDataset:
-        """Tokens of the given pairs, from the cache where they are there."""
+        """Tokens of the given pairs; of several processes each encodes its part and reads the rest."""
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        tokens = encode_tokens(
-            self.inputs,
-            indices,
-            self.tokenizer,
-            self.tokenizer_sha256,
-            self.token_cache,
-            self.encode_batch_size,
-            device,
-            self.ranks,
-            self.wait_for_others,
-        )
-        return TokenDataset(self.inputs.pairs, indices, tokens)
+        tokens = VolumeTokens(self.inputs, self.tokenizer.to(device), self.tokenizer_sha256, self.token_cache)
+        rank, num_ranks = self.ranks
+        missing = set(self.missing(indices, lambda index: index not in tokens))
+        if missing and rank == 0:
+            print(f"{len(missing)} of {len(indices)} volumes to encode, once, into {self.token_cache.folder}")
+        own = [index for index in indices[rank::num_ranks] if index in missing]
+        done = tokens.encode(own, self.encode_batch_size, self.bad)
+        for _ in track(done, f"Tokens of {len(own)} volumes", len(own), transient=True, disable=rank > 0):
+            pass
+        self.agree_on_bad()
+        usable = self.bad.usable(indices)
+        return TokenDataset(self.inputs.pairs, usable, np.stack([tokens.read(index) for index in usable]))

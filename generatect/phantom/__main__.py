@@ -1,11 +1,10 @@
 """`python -m generatect.phantom num=8 output=DIR`: phantoms as files, in the layout of `data=folder`."""
 
-import csv
-
 from generatect.config.command import run_command
 from generatect.ct.nifti import write_nifti
 from generatect.ct.preview import montage
-from generatect.files import atomic_path, writable_folder
+from generatect.data.safe_csv import write_csv
+from generatect.files import writable_folder
 from generatect.phantom.pairs import PhantomPairs
 from generatect.progress import bars
 
@@ -34,10 +33,7 @@ def write_phantoms(*, num: int, seed: int, output: str, noise_hu: float, shape_z
             row = {"volume": f"{name}.nii.gz", "patient": pairs.patient(index), "text": pairs.text(index)}
             rows.append({**row, **pairs.labels(index), "notice": pairs.notice})
             show("phantoms", index + 1, num)
-    with atomic_path(folder / "reports.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / "reports.csv", list(rows[0]), [list(row.values()) for row in rows])
     print("wrote", *(folder / row["volume"] for row in rows), folder / "reports.csv")
 
 

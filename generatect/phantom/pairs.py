@@ -93,6 +93,9 @@ class PhantomPairs:
         """Whose scan it is; every fifth scan is of the same patient as the one before."""
         return f"phantom-patient-{self._patient_seed(index):06d}"
 
+    def split(self, index: int) -> None:
+        """Phantoms have no side of their own."""
+
     def text(self, index: int) -> str:
         """Age, sex and report."""
         return prompt(self.case(index), self.report(index).text)

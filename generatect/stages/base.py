@@ -13,6 +13,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from generatect import __version__
 from generatect.checkpoints.resume import go_on
 from generatect.checkpoints.stage_file import DESCRIPTION_KEY, FORMAT
+from generatect.errors import InputError
+
+MAX_UNSOUND_STEPS = 3
+"""So many batches in a row without a finite loss end the run."""
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -41,6 +45,7 @@ class Stage(L.LightningModule):
         self.description = description
         self.make_optimizer = optimizer
         self.warmup_steps, self.final_lr_ratio, self.seed = warmup_steps, final_lr_ratio, seed
+        self._unsound_steps: dict[str, int] = {}
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all trainable parameters, its schedule advanced every step."""
@@ -77,6 +82,35 @@ class Stage(L.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Makes what layers draw by themselves (dropout) a function of the step too: a resumed run draws the same."""
         torch.manual_seed(self._draw_seed(batch_idx, 2))
+
+    def is_sound(self, loss: Tensor, batch: dict, batch_idx: int, name: str = "loss") -> bool:
+        """Whether a step may follow from this loss; where it is NaN or infinite in any process, none takes the step.
+
+        Weights and optimizers stay as they are: the gradients of the step before are thrown away, so that nothing of
+        them is applied again.
+
+        Raises:
+            InputError: the third such batch in a row.
+        """
+        is_finite = bool(loss.detach().isfinite())
+        if self.trainer.world_size > 1:
+            is_finite = self.trainer.strategy.reduce_boolean_decision(is_finite, all=True)
+        if is_finite:
+            self._unsound_steps[name] = 0
+            return True
+        self._unsound_steps[name] = self._unsound_steps.get(name, 0) + 1
+        self.zero_grad(set_to_none=True)
+        samples = ", ".join(batch.get("name", ())) or "unnamed"
+        what = (
+            f"stage {self.description['stage']}, step {batch_idx + 1}: the {name} is {loss.item()}, samples {samples}"
+        )
+        if self._unsound_steps[name] >= MAX_UNSOUND_STEPS:
+            raise InputError(
+                f"{what}; step {MAX_UNSOUND_STEPS} in a row without a finite {name}; lower stage.module.optimizer.lr, "
+                "choose precision=fp32 or bf16, or look at these samples"
+            )
+        print(f"{what}; the step is left out")
+        return False
 
     def _draw_seed(self, batch_idx: int, purpose: int) -> int:
         rank = 0 if purpose == 1 else self.global_rank  # every process validates with the same draws

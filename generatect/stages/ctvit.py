@@ -80,6 +80,7 @@ class CTViTStage(Stage):
     def training_step(self, batch: dict, batch_idx: int) -> None:
         """A generator step, and every `discriminator_every` batches a discriminator step on the same slices."""
         volume = batch["volume"]
+        codebook = [buffer.clone() for buffer in self.ctvit.buffers()]  # the forward pass moves it
         output = self.ctvit(volume)
         reconstruction_loss = (output.reconstruction - volume).square().mean()
         index = draw_slices(len(volume), volume.shape[2], self.draws(batch_idx))
@@ -91,23 +92,32 @@ class CTViTStage(Stage):
         adversarial = self.discriminator is not None and batch_idx >= self.discriminator_start
         if adversarial:
             losses["adversarial"] = self._weighted_adversarial_loss(fake, losses)
-        self._step(0, sum(losses.values()))
-        self.lr_schedulers().step()  # type: ignore[union-attr]
+        loss = sum(losses.values(), torch.zeros((), device=volume.device))
+        is_sound = self.is_sound(loss, batch, batch_idx)
+        if is_sound:
+            self._step(0, loss)
+        self.lr_schedulers().step()  # type: ignore[union-attr]  # it counts batches
+        if not is_sound:
+            for buffer, before in zip(self.ctvit.buffers(), codebook, strict=True):
+                buffer.copy_(before)
+            return
         self.log_all("train", {**losses, "perplexity": output.perplexity}, len(volume))
 
         if adversarial and batch_idx % self.discriminator_every == self.discriminator_every - 1:
             result = discriminator_loss(
                 self.discriminator, real, fake, gradient_penalty_weight=self.gradient_penalty_weight
             )
-            self._step(1, result.loss)
+            if self.is_sound(result.loss, batch, batch_idx, "discriminator's loss"):
+                self._step(1, result.loss)
             self.log_all("train", {"discriminator": result.hinge, "penalty": result.gradient_penalty}, len(volume))
 
     def validation_step(self, batch: dict, batch_idx: int) -> Tensor:
-        """Reconstruction error on held-out volumes, and how much of the codebook they use."""
+        """Reconstruction error, contrast within slices and use of the codebook, on held-out volumes."""
         output = self.ctvit(batch["volume"])
         error = (output.reconstruction - batch["volume"]).square().mean()
         self._val_ids.append(output.ids.flatten())
-        self.log_all("val", {"reconstruction": error, "loss": error}, len(batch["volume"]))
+        contrast = output.reconstruction.std(dim=(-2, -1)).mean() / batch["volume"].std(dim=(-2, -1)).mean()
+        self.log_all("val", {"reconstruction": error, "loss": error, "contrast": contrast}, len(batch["volume"]))
         return error
 
     def on_validation_epoch_start(self) -> None:

@@ -49,9 +49,11 @@ class SuperResStage(Stage):
         self.unet, self.text, self.process = unet, text, process
         self.text_drop_prob, self.preview_steps = text_drop_prob, preview_steps
 
-    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor | None:
         """Weighted error of the predicted v."""
         loss = self._loss(batch, self.draws(batch_idx), self.text_drop_prob)
+        if not self.is_sound(loss, batch, batch_idx):
+            return None
         self.log_all("train", {"loss": loss}, len(batch["text"]))
         return loss
 

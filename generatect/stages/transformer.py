@@ -65,7 +65,7 @@ class TransformerStage(Stage):
         self.text_drop_prob, self.mask_steps, self.label_smoothing = text_drop_prob, mask_steps, label_smoothing
         self.preview_guidance = preview_guidance
 
-    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor | None:
         """Cross-entropy of masked tokens, plus the critic's loss on samples of the same logits."""
         generator = self.draws(batch_idx)
         result, text = self._masked_loss(batch, generator, self.text_drop_prob)
@@ -88,6 +88,8 @@ class TransformerStage(Stage):
             label_loss = binary_cross_entropy_with_logits(logits.float(), batch["labels"])
             loss = loss + self.label_weight * label_loss
             values |= {"label_loss": label_loss, "label_accuracy": ((logits > 0) == batch["labels"]).float().mean()}
+        if not self.is_sound(loss, batch, batch_idx):
+            return None
         self.log_all("train", values, len(batch["ids"]))
         return loss
 

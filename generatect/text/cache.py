@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from generatect.errors import InputError
 from generatect.files import atomic_path, writable_folder
 
 
@@ -43,10 +44,20 @@ class FeatureCache:
         return features if _digest(features) == expected else None
 
     def put(self, text: str, features: Tensor) -> None:
-        """Stores features; whoever reads at the same time sees the whole file or none."""
+        """Stores features; whoever reads at the same time sees the whole file or none.
+
+        Raises:
+            InputError: they cannot be written, as on a full disk.
+        """
         features = features.detach().cpu().contiguous()
-        with atomic_path(self.path(text)) as temporary:
-            save_file({"features": features}, temporary, metadata={"sha256": _digest(features)})
+        try:
+            with atomic_path(self.path(text)) as temporary:
+                save_file({"features": features}, temporary, metadata={"sha256": _digest(features)})
+        except (OSError, SafetensorError) as error:
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+            raise InputError(
+                f"cache_dir={self.folder}: cannot be written ({reason}); make room or choose another folder"
+            ) from error
 
 
 def _digest(features: Tensor) -> str:

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from generatect.ct.nifti import read_nifti, read_nifti_with_layout, write_nifti
+from generatect.ct.nifti import read_header, read_nifti, read_nifti_with_layout, write_nifti
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS, CTVolume
 from generatect.errors import InputError
 
@@ -125,9 +125,9 @@ def test_big_endian_reads_the_same(noise, tmp_path, save):
 
 def test_header_scaling_gives_float32_hu(noise, tmp_path):
     path = tmp_path / "scaled.nii.gz"
-    image = nib.Nifti1Image(noise, np.diag([-1.0, -1.0, 2.0, 1.0]))
-    image.header.set_slope_inter(0.5, -24.25)
-    nib.save(image, path)  # nibabel stores (value - intercept) / slope
+    image = nib.Nifti1Image(noise * 2, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    image.header.set_slope_inter(0.5, -24.25)  # nibabel stores the values as given, and scales them when it reads
+    nib.save(image, path)
     read = read_nifti(path).voxels_hu
     assert read.dtype == np.float32
     np.testing.assert_allclose(read, np.asarray(nib.load(path).dataobj).transpose(2, 1, 0), atol=1e-3)
@@ -146,6 +146,137 @@ def test_sform_comes_before_qform_and_qform_serves_alone(noise, tmp_path):
     image.set_qform(None, code=0)
     nib.save(image, path)
     assert "neither sform nor qform" in refusal(path)
+
+
+def test_the_header_alone_gives_the_grid(noise, tmp_path, save):
+    path = save(noise)
+    grid, (_, layout) = read_header(path), read_nifti_with_layout(path)
+    assert (grid.shape, grid.dtype, grid.offset) == (noise.shape, np.int16, 352)
+    assert (grid.slope, grid.intercept) == (1, 0)
+    np.testing.assert_array_equal(grid.affine, layout.affine)
+    whole = save(np.random.default_rng(0).integers(-1000, 1000, (64, 64, 64)).astype(np.int16)).read_bytes()
+    path.write_bytes(whole[:-8] + bytes(8))  # a wrong checksum, at the end of what is not read
+    assert read_header(path).shape == (64, 64, 64)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SPL", "IRA"])
+def test_axes_are_assumed_only_where_told_and_unset(noise, tmp_path, codes):
+    image = nib.Nifti1Image(noise, None)
+    image.header.set_zooms((0.7, 0.8, 2.5))
+    path = tmp_path / "unset.nii"
+    nib.save(image, path)
+    assert "assume_axes" in refusal(path)
+    volume, layout = read_nifti_with_layout(path, assume_axes=codes)
+    assert nib.aff2axcodes(layout.affine) == tuple(codes)
+    np.testing.assert_allclose(np.linalg.norm(layout.affine[:3, :3], axis=0), (0.7, 0.8, 2.5), rtol=1e-6)
+    np.testing.assert_array_equal(layout.to_stored(volume.voxels_hu), noise)
+    told = read_nifti(path, assume_axes=codes, spacing_mm_zyx=(3.0, 2.0, 1.0))
+    np.testing.assert_allclose(told.spacing_mm_zyx, (3, 2, 1))
+
+    nib.save(nib.Nifti1Image(noise, np.diag([-1.0, 1.0, 1.0, 1.0])), path)
+    assert nib.aff2axcodes(read_nifti_with_layout(path, assume_axes=codes)[1].affine) == ("L", "A", "S")
+    for nonsense in ("LP", "LPSA", "LRS", "lps", ""):
+        with pytest.raises(InputError, match="assume_axes"):
+            read_nifti(path, assume_axes=nonsense)
+
+
+def test_a_told_spacing_replaces_the_headers_and_nothing_else(volume, tmp_path):
+    path, told = _written(tmp_path / "scan.nii.gz", volume), (3.0, 0.75, 0.5)
+    read, layout = read_nifti_with_layout(path, spacing_mm_zyx=told)
+    np.testing.assert_allclose(read.spacing_mm_zyx, told)
+    np.testing.assert_allclose(read.directions, volume.directions, atol=1e-6)
+    np.testing.assert_array_equal(read.voxels_hu, volume.voxels_hu)
+    np.testing.assert_allclose(layout.affine[:3, 3], nib.load(path).affine[:3, 3])
+    assert "spacing" in refusal(path, spacing_mm_zyx=(3.0, 0.75, 0.0))
+    assert "spacing" in refusal(path, spacing_mm_zyx=(3.0, 0.75, float("nan")))
+
+
+def rewritten(path, **fields):
+    """The file with header fields changed in place, as damage or another program might."""
+    content = bytearray(path.read_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]), check=False)
+    for key, value in fields.items():
+        header[key] = value
+    content[:348] = header.binaryblock
+    path.write_bytes(content)
+    return path
+
+
+def test_two_forms_of_one_space_must_agree(volume, tmp_path):
+    def path(**fields):
+        return rewritten(_written(tmp_path / "scan.nii", volume), **fields)
+
+    header = nib.load(path()).header
+    x, pixdim = float(header["qoffset_x"]), header["pixdim"]
+    assert "disagree: a corner" in refusal(path(qoffset_x=x + 0.1))
+    assert "disagree: a corner" in refusal(path(quatern_b=float(header["quatern_b"]) + 0.01))
+    assert "disagree: spacing" in refusal(path(pixdim=pixdim * [1, 1, 1.01, 1, 1, 1, 1, 1]))
+    assert "disagree: a corner" in refusal(path(pixdim=pixdim * [-1, 1, 1, 1, 1, 1, 1, 1]))
+    assert "not a rotation" in refusal(path(quatern_b=2))
+    assert "not a rotation" in refusal(path(quatern_c=np.nan))
+    assert "sform_code is -3" in refusal(path(sform_code=-3))
+    for harmless in (
+        {"qoffset_x": x + 1e-4},
+        {"pixdim": pixdim * [1, 1, 1.0002, 1, 1, 1, 1, 1]},
+        {"qoffset_x": x + 50, "sform_code": 4},  # an atlas's space beside the scanner's
+        {"qoffset_x": x + 50, "qform_code": 0},
+    ):
+        np.testing.assert_allclose(read_nifti(path(**harmless)).affine, volume.affine, atol=1e-4)
+    wrong = path(pixdim=pixdim * [1, 1, 1.5, 1, 1, 1, 1, 1])
+    np.testing.assert_allclose(read_nifti(wrong, spacing_mm_zyx=(2.0, 1.0, 1.0)).spacing_mm_zyx, (2, 1, 1))
+
+
+@pytest.mark.parametrize("degrees", [0, 1e-3, 0.05, 0.3, 10, 90, 179.95, 180])
+@pytest.mark.parametrize("about", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 2, 3)])
+def test_rounding_of_a_sound_qform_is_no_disagreement(tmp_path, degrees, about):
+    """A quaternion near a half turn, as of every scan stored as LPS, loses digits that the sform keeps."""
+    axis, angle = np.array(about) / np.linalg.norm(about), np.deg2rad(degrees)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    affine = np.eye(4)
+    affine[:3, :3] = (np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross) * [
+        -0.683594,
+        -0.683594,
+        1,
+    ]
+    affine[:3, 3] = 173.7, 168.1, -1301.3
+    noise = np.random.default_rng(0).integers(-1000, 1000, (90, 80, 70)).astype(np.int16)
+    image = nib.Nifti1Image(noise, affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    nib.save(image, tmp_path / "scan.nii")
+    _, layout = read_nifti_with_layout(tmp_path / "scan.nii")
+    np.testing.assert_allclose(layout.affine, affine, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"bitpix": 8}, "8 bits"),
+        ({"xyzt_units": 1}, "unit 1"),
+        ({"xyzt_units": 3}, "unit 3"),
+        ({"intent_code": 1002}, "intent code 1002"),
+        ({"vox_offset": 352.5}, "byte 352.5"),
+        ({"dim": [3, 7, 6, 5, 9, 1, 1, 1]}, "beyond its 3 axes"),
+    ],
+)
+def test_fields_without_a_choice_are_checked(volume, tmp_path, fields, reason):
+    assert reason in refusal(rewritten(_written(tmp_path / "scan.nii", volume), **fields))
+
+
+def test_gzip_members_and_padding_read_as_one_file(noise, save):
+    path = save(noise)
+    content, expected = gzip.decompress(path.read_bytes()), read_nifti(path).voxels_hu
+    path.write_bytes(b"".join(gzip.compress(content[i : i + 200]) for i in range(0, len(content), 200)))
+    np.testing.assert_array_equal(read_nifti(path).voxels_hu, expected)
+    path.write_bytes(path.read_bytes() + bytes(1000))
+    np.testing.assert_array_equal(read_nifti(path).voxels_hu, expected)
+    path.write_bytes(gzip.compress(content + b"\0"))
+    assert "more data" in refusal(path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    assert "not a file" in refusal(tmp_path / "pipe.nii")
 
 
 def test_trailing_axis_of_one_is_read_and_given_back(noise, save, tmp_path):
@@ -218,6 +349,9 @@ def test_truncation_checksum_and_surplus_are_noticed(noise, save):
     assert "truncated" in refusal(path)
     path.write_bytes(gzip.compress(gzip.decompress(whole) + bytes(1 << 24)))
     assert "more data" in refusal(path)
+    plain = save(noise, name="scan.nii")
+    plain.write_bytes(plain.read_bytes() + b"\0")
+    assert "more data" in refusal(plain)
 
 
 def test_a_tiny_file_that_declares_a_giant_is_refused_from_its_header(noise, save):

@@ -108,6 +108,30 @@ def test_there_and_back_restores_a_smooth_volume():
     assert np.abs(resample_like(finer, smooth).voxels_hu - smooth.voxels_hu).max() < 30
 
 
+@pytest.mark.parametrize("grid", [Grid((11, 9, 13), (4.0, 7.0, 3.1)), Grid((90, 70, 50), (0.6, 0.9, 1.4))])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_work_in_blocks_is_the_whole_matrix_product(grid, dtype):
+    voxels = np.random.default_rng(5).integers(-1024, 3071, (57, 66, 43)).astype(dtype)
+    volume = volume_of(voxels, (0.9, 0.8, 1.1))
+    matrices = []
+    for num_in, num_out, mm_in, mm_out in zip(
+        voxels.shape, grid.shape_zyx, volume.spacing_mm_zyx, grid.spacing_mm_zyx, strict=True
+    ):
+        step = mm_out / mm_in
+        matrices.append(axis_weights(num_in, num_out, step, (num_in - 1) / 2 - step * (num_out - 1) / 2))
+    expected = np.einsum("az,by,cx,zyx->abc", *matrices, voxels.astype(np.float64) + 1000, optimize=True) - 1000
+    np.testing.assert_allclose(resample_to_grid(volume, grid).voxels_hu, expected, atol=2e-3)
+
+
+def test_clipping_on_the_way_is_clipping_beforehand():
+    voxels = np.random.default_rng(6).normal(0, 1500, (9, 8, 7)).astype(np.float32)
+    grid, before = Grid((4, 5, 6), (2.0, 2.0, 1.5)), voxels.copy()
+    clipped = resample_to_grid(volume_of(voxels.clip(-1000, 1000)), grid)
+    on_the_way = resample_to_grid(volume_of(voxels), grid, clip_hu=(-1000.0, 1000.0))
+    np.testing.assert_array_equal(on_the_way.voxels_hu, clipped.voxels_hu)
+    np.testing.assert_array_equal(voxels, before)
+
+
 def test_axes_that_are_not_parallel_are_refused():
     voxels = np.random.default_rng(4).normal(size=(6, 7, 8)).astype(np.float32)
     with pytest.raises(InputError, match="axis directions"):

@@ -1,8 +1,7 @@
 """Data modules of the stages: order, split, caches, and slices that lie on one another."""
 
 import itertools
-import os
-import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,25 +9,28 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from generatect.ct.preset import PhysicalPreset
-from generatect.data.cache import ArrayCache, CachedArrays
+from generatect.data.bad_volumes import BadVolumes
+from generatect.data.cache import ArrayCache
 from generatect.data.ctvit_data import CTViTData
 from generatect.data.inputs import ModelInputs
+from generatect.data.reconstructions import Reconstructions
 from generatect.data.sampler import EndlessShuffle
 from generatect.data.split import split_by_patient
 from generatect.data.superres_data import SliceDataset, SuperResData
-from generatect.data.tokens import encode_tokens
+from generatect.data.tokens import VolumeTokens
 from generatect.data.transformer_data import TransformerData
 from generatect.errors import InputError
-from generatect.networks.ctvit import CTViT
 from generatect.phantom.pairs import PhantomPairs
+from tests.data.tiny import PRESET, make_tokenizer
 
-PRESET = PhysicalPreset(num_slices=5, size=16, upscaled_size=32)
 
-
-def make_tokenizer(seed: int) -> CTViT:
-    torch.manual_seed(seed)
-    sizes = {"dim": 16, "codebook_size": 32, "image_size": 16, "patch_size": 8, "slice_patch_size": 2}
-    return CTViT(**sizes, spatial_depth=1, temporal_depth=1, dim_head=8, heads=2).eval()
+def make_slices(
+    pairs: PhantomPairs, folder: Path, crop: int | None, prob: float = 0.0, seed: int = 0
+) -> tuple[SliceDataset, Reconstructions]:
+    inputs = ModelInputs(pairs, PRESET, ArrayCache(folder))
+    reconstructions = Reconstructions(inputs, make_tokenizer(0), "sha", inputs.cache)
+    bad = BadVolumes(pairs.name, len(pairs))
+    return SliceDataset(inputs, list(range(len(pairs))), reconstructions, crop, prob, seed, bad), reconstructions
 
 
 def take(sampler: EndlessShuffle, count: int) -> list[tuple[int, int]]:
@@ -82,107 +84,45 @@ class TestSplit:
             CTViTData(pairs=pairs, preset=PRESET, val_fraction=0.5, seed=seed)
 
 
-class TestCache:
-    def test_what_is_made_once_is_read_afterwards(self, tmp_path):
-        made = []
-
-        def make() -> np.ndarray:
-            made.append(1)
-            return np.arange(6, dtype=np.int16).reshape(2, 3)
-
-        cache = ArrayCache(tmp_path)
-        for _ in range(3):
-            np.testing.assert_array_equal(cache.get(("a", "b"), make), np.arange(6).reshape(2, 3))
-        assert len(made) == 1
-        assert ("a", "b") in cache
-        assert ("ab",) not in cache
-        assert ("a", "c") not in cache
-
-    @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:20], lambda b: b[:-3], lambda b: b"x" * len(b)])
-    def test_a_damaged_entry_is_made_again(self, tmp_path, damage):
-        cache = ArrayCache(tmp_path)
-        cache.get(("a",), lambda: np.ones(50))
-        path = cache.path(("a",))
-        path.write_bytes(damage(path.read_bytes()))
-        np.testing.assert_array_equal(cache.get(("a",), lambda: np.full(50, 2.0)), np.full(50, 2.0))
-
-    def test_a_pickle_is_not_loaded(self, tmp_path):
-        cache = ArrayCache(tmp_path)
-        cache.path(("a",)).parent.mkdir()
-        np.save(cache.path(("a",)), np.array([{"x": 1}], dtype=object), allow_pickle=True)
-        np.testing.assert_array_equal(cache.get(("a",), lambda: np.zeros(2)), np.zeros(2))
-
-    def test_a_failed_make_leaves_nothing(self, tmp_path):
-        def fail() -> np.ndarray:
-            raise InputError("unreadable")
-
-        cache = ArrayCache(tmp_path)
-        with pytest.raises(InputError):
-            cache.get(("a",), fail)
-        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-    def test_more_arrays_than_files_may_be_open(self, tmp_path):
-        cache = ArrayCache(tmp_path)
-        for number in range(80):
-            cache.get((str(number),), lambda number=number: np.full(3, number))
-        arrays = CachedArrays(cache, [(str(number),) for number in range(80)])
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, limits[1]))
-        try:
-            values = [int(array[0]) for array in arrays]
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert values == list(range(80))
-
-    def test_an_array_gone_from_the_cache_is_named(self, tmp_path):
-        cache = ArrayCache(tmp_path)
-        with pytest.raises(InputError, match="is gone"):
-            cache.read(("a",))
-
-    def test_the_source_is_asked_once_for_what_a_volume_depends_on(self, tmp_path):
-        class Counting(PhantomPairs):
-            asked = 0
-
-            def fingerprint(self, index: int) -> str:
-                self.asked += 1
-                return super().fingerprint(index)
-
-        pairs = Counting(num=1)
-        inputs = ModelInputs(pairs, PRESET, ArrayCache(tmp_path))
-        for _ in range(3):
-            inputs.volume(0), inputs.highres_hu(0)
-        assert pairs.asked == 1
-
-    def test_volumes_pass_through_it_within_half_a_hounsfield_unit(self, tmp_path):
-        pairs = PhantomPairs(num=1)
-        direct = ModelInputs(pairs, PRESET, None).volume(0)
-        cached = ModelInputs(pairs, PRESET, ArrayCache(tmp_path)).volume(0)
-        assert (direct - cached).abs().max() <= 0.5001 / 1000
-
-
 class TestTokens:
     def test_they_are_the_tokenizers_own(self, tmp_path):
         inputs = ModelInputs(PhantomPairs(num=3), PRESET, None)
         tokenizer = make_tokenizer(0)
-        tokens = encode_tokens(inputs, [2, 0], tokenizer, "sha", ArrayCache(tmp_path), batch_size=1)
-        expected = [tokenizer.tokenize(inputs.volume(i)[None])[0] for i in (2, 0)]
-        np.testing.assert_array_equal(tokens, torch.stack(expected).numpy())
+        tokens = VolumeTokens(inputs, tokenizer, "sha", ArrayCache(tmp_path))
+        assert list(tokens.encode([2, 0], 1, BadVolumes(str, 3))) == [2, 0]
+        for index in (2, 0, 1):  # the last is encoded when it is read
+            expected = tokenizer.tokenize(inputs.volume(index)[None])[0]
+            np.testing.assert_array_equal(tokens.read(index), expected.numpy())
+            assert tokens.read(index).dtype == np.uint16
 
     def test_the_cache_is_used_and_another_tokenizer_or_phantom_is_encoded_anew(self, tmp_path):
         inputs, cache = ModelInputs(PhantomPairs(num=3), PRESET, None), ArrayCache(tmp_path)
 
+        def tokens_of(inputs: ModelInputs, seed: int, sha256: str) -> np.ndarray:
+            tokens = VolumeTokens(inputs, make_tokenizer(seed), sha256, cache)
+            return np.stack([tokens.read(index) for index in (0, 1)])
+
         def num_files() -> int:
             return sum(path.is_file() for path in tmp_path.rglob("*"))
 
-        first = encode_tokens(inputs, [0, 1], make_tokenizer(0), "sha0", cache)
-        assert num_files() == 1
-        np.testing.assert_array_equal(encode_tokens(inputs, [0, 1], make_tokenizer(1), "sha0", cache), first)
-        assert num_files() == 1
-        other = encode_tokens(inputs, [0, 1], make_tokenizer(1), "sha1", cache)
+        first = tokens_of(inputs, 0, "sha0")
         assert num_files() == 2
-        assert not np.array_equal(first, other)
-        encode_tokens(ModelInputs(PhantomPairs(num=3, seed=1), PRESET, None), [0, 1], make_tokenizer(0), "sha0", cache)
-        assert num_files() == 3
+        np.testing.assert_array_equal(tokens_of(inputs, 1, "sha0"), first)
+        assert num_files() == 2
+        assert not np.array_equal(tokens_of(inputs, 1, "sha1"), first)
+        assert num_files() == 4
+        tokens_of(ModelInputs(PhantomPairs(num=3, seed=1), PRESET, None), 0, "sha0")
+        assert num_files() == 6
+
+    def test_a_volume_left_out_or_moved_to_the_other_side_changes_no_others_tokens(self, tmp_path):
+        settings = {"tokenizer": make_tokenizer(0), "tokenizer_sha256": "s", "token_cache_dir": str(tmp_path)}
+        TransformerData(pairs=PhantomPairs(num=6), preset=PRESET, val_fraction=0.5, **settings).setup()
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+        TransformerData(pairs=PhantomPairs(num=7), preset=PRESET, val_fraction=0.0, **settings).setup()
+        after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+        assert len(before) == 6
+        assert len(after) == 7
+        assert before.items() <= after.items()
 
     def test_items_of_the_module(self, tmp_path):
         settings = {"tokenizer": make_tokenizer(0), "tokenizer_sha256": "s", "token_cache_dir": str(tmp_path)}
@@ -200,8 +140,7 @@ class TestSlices:
     @pytest.mark.parametrize("crop", [None, 16, 8])
     def test_both_resolutions_show_the_same_place(self, tmp_path, crop):
         """Without noise, the low-resolution crop is nearly the mean of the high-resolution one."""
-        inputs = ModelInputs(PhantomPairs(num=2, noise_hu=0.0), PRESET, ArrayCache(tmp_path))
-        data = SliceDataset(inputs, [0, 1], [], crop, reconstruction_prob=0.0, seed=0)
+        data, _ = make_slices(PhantomPairs(num=2, noise_hu=0.0), tmp_path, crop)
         errors, shuffled = [], []
         for position in range(40):
             item, other = data[position, position % 2], data[position + 40, position % 2]
@@ -213,26 +152,24 @@ class TestSlices:
         assert sum(errors) < 0.2 * sum(shuffled)
 
     def test_a_crop_lies_in_the_whole_slice(self, tmp_path):
-        inputs = ModelInputs(PhantomPairs(num=1), PRESET, ArrayCache(tmp_path))
-        volume = inputs.highres_hu(0)[0].astype(np.float32) / 1000
-        data = SliceDataset(inputs, [0], [], 8, 0.0, seed=1)
+        data, _ = make_slices(PhantomPairs(num=1), tmp_path, 8, seed=1)
+        volume = data.inputs.make(0, upscaled=True).astype(np.float32) / 1000
         for position in range(10):
             crop = data[position, 0]["highres"][0].numpy()
             windows = np.lib.stride_tricks.sliding_window_view(volume, (1, 8, 8))[:, ::2, ::2, 0]
             assert (np.abs(windows - crop).max(axis=(-1, -2)) < 1e-6).any()
 
     def test_an_item_depends_on_its_position_alone(self, tmp_path):
-        inputs = ModelInputs(PhantomPairs(num=1), PRESET, ArrayCache(tmp_path))
-        data = [SliceDataset(inputs, [0], [], 8, 0.0, seed=seed) for seed in (0, 0, 1)]
+        data = [make_slices(PhantomPairs(num=1), tmp_path, 8, seed=seed)[0] for seed in (0, 0, 1)]
         same, again, other = ([one[p, 0]["highres"] for p in range(8)] for one in data)
         assert all(map(torch.equal, same, again))
         assert not all(map(torch.equal, same, other))
 
     @pytest.mark.parametrize("prob", [0.0, 0.5, 1.0])
     def test_reconstructions_stand_in_as_often_as_asked(self, tmp_path, prob):
-        inputs = ModelInputs(PhantomPairs(num=1), PRESET, ArrayCache(tmp_path))
+        data, reconstructions = make_slices(PhantomPairs(num=1), tmp_path, 8, prob)
         marked = np.full((5, 16, 16), 7, dtype=np.float16)  # no true slice holds 7
-        data = SliceDataset(inputs, [0], [marked], 8, prob, seed=0)
+        data.inputs.cache.put(reconstructions.key(0), marked)
         rate = np.mean([(data[position, 0]["lowres"] == 7).all().item() for position in range(400)])
         assert abs(rate - prob) <= 3 * np.sqrt(prob * (1 - prob) / 400)
 
@@ -262,5 +199,5 @@ class TestSlices:
         assert batch["lowres"].shape == (2, 1, 8, 8)
         first = data.train_data.indices[0]
         expected = tokenizer(data.inputs.volume(first)[None]).reconstruction[0, 0].detach()
-        actual = torch.from_numpy(np.array(data.train_data.reconstructions[0], dtype=np.float32))
+        actual = data.train_data.reconstructions.slices(first, range(5))
         torch.testing.assert_close(actual, expected, atol=2e-3, rtol=1e-3)

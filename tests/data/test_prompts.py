@@ -1,5 +1,6 @@
 """Prompts from the command line and from a table."""
 
+import openpyxl
 import pytest
 
 from generatect.data.prompts import Prompt, gather_prompts
@@ -34,3 +35,34 @@ def test_a_table_below_the_home_folder(table, tmp_path, monkeypatch):
     table("prompt\nClear.\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert gather_prompts(None, "~/prompts.csv") == [Prompt("0000", "Clear.")]
+
+
+def test_the_workbook_of_generatect(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["Names", "Text_prompts"], ["case_1.nii.gz", "Effusion, right."], [2, "Clear."], [None, " Nodule. "]):
+        book.active.append(row)
+    book.save(tmp_path / "prompts.xlsx")
+    expected = [Prompt("case_1", "Effusion, right."), Prompt("2", "Clear."), Prompt("0002", "Nodule.")]
+    assert gather_prompts(None, str(tmp_path / "prompts.xlsx")) == expected
+
+
+def test_columns_in_any_case(table):
+    assert gather_prompts(None, table("NAME,Prompt,text\na,x,y\n")) == [Prompt("a", "x")]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a\\b", "a\tb", "é" * 101, "../x.nii.gz"])
+def test_names_that_no_file_should_have(table, name):
+    with pytest.raises(InputError, match=r"prompts\.csv row 2: .* is no plain file name"):
+        gather_prompts(None, table(f"name,prompt\nfine,x\n{name},y\n"))
+
+
+@pytest.mark.parametrize("name", ["fine", "Fine", "fine.nii", "0001"])
+def test_names_that_would_be_one_file(table, name):
+    with pytest.raises(InputError, match=r"prompts\.csv row 3: name .* is used twice, in row [12] too"):
+        gather_prompts(None, table(f"name,prompt\nfine,x\n,x\n{name},y\n"))
+
+
+@pytest.mark.parametrize("text", ["", "nan", "Not given."])
+def test_a_prompt_that_says_nothing(table, text):
+    with pytest.raises(InputError, match=r"prompts\.csv row 1: the prompt is empty"):
+        gather_prompts(None, table(f"name,prompt\na,{text}\n"))

@@ -4,6 +4,7 @@ import copy
 import functools
 import hashlib
 import itertools
+import json
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_text
 from generatect.checkpoints.stage_file import EMA_KEY, read_stage_file
+from generatect.ct.dicom import read_series
+from generatect.ct.nifti import read_nifti
 from generatect.pipeline import TextToCT
 from generatect.stages.base import Stage
 from generatect.stages.ctvit import CTViTStage
@@ -201,6 +204,16 @@ def test_a_reconstruction_lies_on_its_input(command, tiny_weights, real_ct_dir, 
     assert nib.aff2axcodes(result.affine) == nib.aff2axcodes(original.affine)
     assert (tmp_path / "chest_a.png").is_file()
     assert (tmp_path / "chest_a.json").is_file()
+
+
+def test_a_dicom_series_is_reconstructed_where_it_lay(command, tiny_weights, real_ct_dir, tmp_path):
+    source = real_ct_dir / "dicom_series"
+    ended = command("reconstruct", f"input={source}", f"output={tmp_path}", f"weights={tiny_weights}", "device=cpu")
+    assert ended.code == 0, ended.err
+    original, result = read_series(source), read_nifti(tmp_path / "dicom_series.nii.gz", hu_policy="unchecked")
+    assert result.shape_zyx == original.shape_zyx
+    np.testing.assert_allclose(result.affine, original.affine, atol=1e-3)
+    assert json.loads((tmp_path / "dicom_series.json").read_text())["hu"]["policy"] == "header"
 
 
 def test_training_on_ones_own_two_scans(command, real_ct_dir, tmp_path):

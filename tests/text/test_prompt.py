@@ -24,3 +24,10 @@ def test_characters_that_go():
 )
 def test_ages(age, years):
     assert published_prompt(impression="-", age=age, sex="female") == f"{years} years old female: -"
+
+
+def test_years_as_a_number_are_written_like_those_of_a_header():
+    assert published_prompt(impression="-", age=45.0, sex="male") == published_prompt(
+        impression="-", age="045Y", sex="M"
+    )
+    assert published_prompt(impression="-", age=0.75) == "00 years old None: -"

@@ -1,20 +1,22 @@
 """A folder and its table: what is accepted, and what each mistake is answered with."""
 
-import os
-
 import numpy as np
+import openpyxl
 import pytest
 
 from generatect.ct.grid import Grid
 from generatect.ct.nifti import write_nifti
 from generatect.ct.preset import PhysicalPreset
 from generatect.ct.volume import CTVolume
-from generatect.data.folder import FolderPairs
-from generatect.data.split import split_by_patient
+from generatect.data.archive import ArchivePairs
+from generatect.data.layouts.folder import FolderLayout
+from generatect.data.manifest import LeftOut, Manifest
 from generatect.data.table import read_table
 from generatect.errors import InputError
+from tests.dicom_writer import SHAPE, save, series_of, unique_hu
 
 REPORT = "Small left pleural effusion."
+VOLUMES = ("a.nii.gz", "sub/b.nii.gz", "c.nii")
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def folder(tmp_path):
     (root / "sub").mkdir(parents=True)
     grid = Grid((4, 6, 6), (3.0, 2.0, 2.0))
     rng = np.random.default_rng(0)
-    for name in ("a.nii.gz", "sub/b.nii.gz", "c.nii"):
+    for name in VOLUMES:
         voxels = rng.integers(-1000, 1000, grid.shape_zyx).astype(np.int16)
         write_nifti(root / name, CTVolume(voxels, grid.affine()))
     return tmp_path
@@ -36,8 +38,12 @@ def table(folder, content: str | bytes):
     return path
 
 
-def pairs_of(folder, content: str, **options) -> FolderPairs:
-    return FolderPairs(root=str(folder / "volumes"), table=str(table(folder, content)), **options)
+def layout_of(folder, content: str, **options) -> FolderLayout:
+    return FolderLayout(root=str(folder / "volumes"), table=str(table(folder, content)), **options)
+
+
+def read(folder, content: str, **options) -> Manifest:
+    return layout_of(folder, content, **options).read()
 
 
 def refusal(call, *args, **options) -> str:
@@ -50,15 +56,15 @@ def refusal(call, *args, **options) -> str:
 
 
 def test_pairs_of_a_folder(folder):
-    pairs = pairs_of(
-        folder,
+    content = (
         "volume,patient,text,age,Nodule\n"
-        f'a.nii.gz,p1,{REPORT},61,1\nsub/b,p2,"Heart, normal.\nLungs clear.",44,0\nc,p1,Clear.,61,0\n',
-        label_columns=["Nodule"],
+        f'a.nii.gz,p1,{REPORT},61,1\nsub/b,p2,"Heart, normal.\nLungs clear.",44,0\nc,p1,Clear.,61,0\n'
     )
+    pairs = ArchivePairs(layout=layout_of(folder, content, label_columns=["Nodule"]), hu_policy="already_hu")
     assert len(pairs) == 3
     assert [pairs.name(i) for i in range(3)] == ["a.nii.gz", "sub/b", "c"]
     assert [pairs.patient(i) for i in range(3)] == ["p1", "p2", "p1"]
+    assert [pairs.split(i) for i in range(3)] == [None] * 3
     assert pairs.text(0) == REPORT
     assert pairs.text(1) == "Heart, normal.\nLungs clear."
     assert pairs.labels(0) == {"Nodule": 1}
@@ -68,32 +74,78 @@ def test_pairs_of_a_folder(folder):
     assert pairs.model_input(1, preset, upscaled=True).shape == (1, 4, 12, 12)
 
 
-def test_fingerprints_follow_content_not_place_or_date(folder):
-    content = "volume,patient,text\na.nii.gz,p,x\nc.nii,p,x\n"
-    pairs = pairs_of(folder, content)
-    before = [pairs.fingerprint(i) for i in range(2)]
-    assert len(set(before)) == 2
-    assert pairs_of(folder, content).fingerprint(0) == before[0]
-    path = folder / "volumes" / "a.nii.gz"
-    os.utime(path, ns=(1, 1))
-    assert pairs.fingerprint(0) == before[0]
-    volume = pairs.volume(0)
-    changed = volume.voxels_hu.copy()
-    changed[1, 1, 1] += 1
-    write_nifti(path, CTVolume(changed, volume.affine))
-    os.utime(path, ns=(1, 1))
-    assert pairs.fingerprint(0) != before[0]
+def test_a_folder_of_dicom_is_a_volume(folder):
+    save(folder / "volumes" / "series" / "one", series_of())
+    (folder / "volumes" / "empty").mkdir()
+    content = "volume,patient,text\nseries/one,p1,Clear.\na,p2,Clear.\n"
+    pairs = ArchivePairs(layout=layout_of(folder, content))
+    volume, decision = pairs.read(0)
+    assert volume.shape_zyx == SHAPE
+    assert np.array_equal(np.sort(volume.voxels_hu, axis=None), np.sort(unique_hu(), axis=None))
+    assert decision.policy == "header"
+    before = pairs.fingerprint(0)
+    (folder / "volumes" / "series" / "one" / "000.dcm").unlink()
+    assert pairs.fingerprint(0) != before
+    assert "'empty' (row 1)" in refusal(read, folder, "volume,patient,text\nempty,p,x\n")
 
 
 def test_missing_volumes_are_counted_and_the_first_is_named(folder):
-    message = refusal(pairs_of, folder, "volume,patient,text\na.nii.gz,p,x\nnot_here,p,x\nnor_here,p,x\n")
+    message = refusal(read, folder, "volume,patient,text\na.nii.gz,p,x\nnot_here,p,x\nnor_here,p,x\n")
     assert "2 of 3 volumes" in message
     assert "'not_here' (row 2)" in message
-    assert "a.nii.gz' is the file of row" not in message
-    assert "is the file of row 1" in refusal(pairs_of, folder, "volume,patient,text\na,p,x\na.nii.gz,p,x\n")
+    assert "is the file of row 1" in refusal(read, folder, "volume,patient,text\na,p,x\na.nii.gz,p,x\n")
     for outside in ("../table", "/etc/passwd"):
-        assert "below" in refusal(pairs_of, folder, f"volume,patient,text\n{outside},p,x\n")
-    assert "root=" in refusal(FolderPairs, root=str(folder / "absent"), table="t.csv")
+        assert "below" in refusal(read, folder, f"volume,patient,text\n{outside},p,x\n")
+    assert "root=" in refusal(FolderLayout, root=str(folder / "absent"), table="t.csv")
+
+
+def test_a_missing_report_ends_it_or_is_left_out(folder):
+    content = f"volume,patient,text\na,p,{REPORT}\nsub/b,p,Not given.\nnot_here,p,nan\n"
+    assert "row 2: empty report" in refusal(read, folder, content)
+    found = read(folder, content, missing_text="leave_out")
+    assert [record.name for record in found.records] == ["a"]
+    assert found.left_out == [LeftOut("sub/b", "no report"), LeftOut("not_here", "no report")]
+    assert "missing_text=skip" in refusal(read, folder, content, missing_text="skip")
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (f"a,p,{REPORT},0\na,p,{REPORT},0\n", "row 2: volume 'a' is already in row 1"),
+        (f",p,{REPORT},0\n", "row 1: empty volume"),
+        (f"a,,{REPORT},0\n", "row 1: empty patient"),
+        (f"a,p,{REPORT},3\n", "row 1: Nodule='3'"),
+    ],
+)
+def test_only_missing_reports_are_left_out(folder, rows, reason):
+    """Everything else has no right answer that could be guessed."""
+    options = {"label_columns": ["Nodule"], "missing_text": "leave_out"}
+    assert reason in refusal(read, folder, "volume,patient,text,Nodule\n" + rows, **options)
+
+
+def test_an_archive_without_a_report_is_refused(folder):
+    layout = layout_of(folder, "volume,patient,text\na,p,nan\nc,p,\n", missing_text="leave_out")
+    assert "all 2 are left out (2: no report)" in refusal(ArchivePairs, layout=layout)
+
+
+def test_a_table_may_say_the_side(folder):
+    found = read(folder, "volume,patient,text,split\na,p,x,train\nsub/b,q,x,val\nc,r,x,\n")
+    assert [record.split for record in found.records] == ["train", "val", None]
+    message = refusal(read, folder, f"volume,patient,text,split\na,p,x,{REPORT}\n")
+    assert "row 1: column split" in message
+
+
+def test_a_workbook_says_the_same_as_a_csv(folder):
+    rows = [["volume", "patient", "findings", "impression"], ["a", 7, "Effusion.", REPORT], ["c", 8, "Clear.", "None."]]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(folder / "table.xlsx")
+    content = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    of_book = FolderLayout(root=str(folder / "volumes"), table=str(folder / "table.xlsx"), template="impression")
+    assert "row 2: empty report" in refusal(of_book.read)
+    of_book.template = "report"
+    assert of_book.read() == read(folder, content)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -146,21 +198,3 @@ def test_labels_are_zero_or_one(folder):
     assert "row 2: Nodule='2'" in refusal(read_table, path, label_columns=["Nodule"])
     assert "no column 'Mass'" in refusal(read_table, path, label_columns=["Mass"])
     assert "No such file" in refusal(read_table, folder / "absent.csv")
-
-
-def test_a_split_never_divides_a_patient_and_is_stable():
-    patients = [f"p{i // 3}" for i in range(3000)]
-    sides = split_by_patient(patients, val_fraction=0.2, seed=1)
-    assert sorted(sides["train"] + sides["val"]) == list(range(3000))
-    train, val = ({patients[i] for i in sides[side]} for side in ("train", "val"))
-    assert not train & val
-    assert 0.15 < len(val) / 1000 < 0.25
-    more = ["new", *patients[::-1], "newer"]
-    again = split_by_patient(more, val_fraction=0.2, seed=1)
-    assert {more[i] for i in again["val"]} - {"new", "newer"} == val
-    assert {patients[i] for i in split_by_patient(patients, val_fraction=0.2, seed=2)["val"]} != val
-    wider = {patients[i] for i in split_by_patient(patients, val_fraction=0.3, seed=1)["val"]}
-    assert val < wider
-    assert split_by_patient(patients, val_fraction=0.0)["val"] == []
-    with pytest.raises(InputError, match="val_fraction=1"):
-        split_by_patient(patients, val_fraction=1.0)

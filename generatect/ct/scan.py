@@ -1,0 +1,54 @@
+"""One chest CT from disk, whatever its format."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from generatect.ct.dicom import read_series
+from generatect.ct.hounsfield import HUDecision, Scaling
+from generatect.ct.nifti import NiftiLayout, read_nifti_with_layout
+from generatect.ct.volume import CTVolume
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A CT as it was read.
+
+    Attributes:
+        volume: canonical, in HU.
+        hu: how its stored values became HU.
+        layout: how its NIfTI file stores it; None for DICOM.
+    """
+
+    volume: CTVolume
+    hu: HUDecision
+    layout: NiftiLayout | None
+
+
+def read_scan(
+    path: Path,
+    *,
+    hu_policy: str = "auto",
+    metadata: Scaling | None = None,
+    spacing_mm_zyx: tuple[float, float, float] | None = None,
+    assume_axes: str | None = None,
+) -> Scan:
+    """The CT of a NIfTI file or of the folder of a DICOM series.
+
+    Args:
+        path: file or folder.
+        hu_policy: how stored values become HU; for this and the following see `read_nifti_with_layout`. A DICOM series
+            states all of them itself.
+        metadata: slope and intercept that a table gives.
+        spacing_mm_zyx: spacing that a table gives.
+        assume_axes: axes of a file that states none.
+
+    Raises:
+        InputError: anything that keeps it from being one CT volume.
+    """
+    if path.is_dir():
+        decision = HUDecision("header", 1.0, 0.0, "slope and intercept of each DICOM slice")
+        return Scan(read_series(path), decision, None)
+    volume, layout = read_nifti_with_layout(
+        path, hu_policy=hu_policy, metadata=metadata, spacing_mm_zyx=spacing_mm_zyx, assume_axes=assume_axes
+    )
+    return Scan(volume, layout.hu, layout)

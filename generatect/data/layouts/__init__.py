@@ -1,0 +1,1 @@
+"""Archives in the wild, one adapter each: tables and folders to one manifest."""

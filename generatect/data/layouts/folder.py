@@ -1,0 +1,102 @@
+"""Anyone's own data: a folder of volumes, NIfTI or DICOM, and a table of reports."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from generatect.data.manifest import LeftOut, Manifest, Record
+from generatect.data.table import TableRow, sift_table
+from generatect.errors import InputError
+
+ENDINGS = ("", ".nii.gz", ".nii")
+NO_REPORT = "empty report"
+"""How the reason of a row without a report begins."""
+
+
+class FolderLayout:
+    """A folder and its table: see `Layout`.
+
+    A volume is a NIfTI file, or a folder that holds one DICOM series; an archive of DICOM needs no layout of its own.
+
+    Args:
+        root: folder of the volumes.
+        table: CSV or .xlsx with columns volume, patient, text; see `sift_table`. Volumes are paths below `root`, files
+            with or without their `.nii.gz` or `.nii`. A column `split` may say "train" or "val".
+        text_column: column of the report.
+        label_columns: columns of 0 and 1.
+        template: how a report becomes the prompt; see `generatect.text.templates`.
+        missing_text: "raise", or "leave_out" volumes without a report.
+
+    Raises:
+        InputError: no such folder, or an unknown `missing_text`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        table: str,
+        text_column: str = "text",
+        label_columns: Sequence[str] = (),
+        template: str = "report",
+        missing_text: str = "raise",
+    ) -> None:
+        self.root, self.table = Path(root).expanduser(), Path(table).expanduser()
+        self.text_column, self.label_columns, self.template = text_column, tuple(label_columns), template
+        if missing_text not in ("raise", "leave_out"):
+            raise InputError(f"data.missing_text={missing_text}: expected raise or leave_out")
+        self.missing_text = missing_text
+        if not self.root.is_dir():
+            raise InputError(f"data.root={root}: not a folder; expected the folder of the volumes")
+
+    def read(self) -> Manifest:
+        """The table's volumes.
+
+        Raises:
+            InputError: the table is unusable, or names volumes that are not there.
+        """
+        found = sift_table(self.table, self.text_column, self.label_columns, self.template, self.missing_text)
+        left_out = []
+        for row in found.left_out:
+            if not row.reason.startswith(NO_REPORT):  # which of two rows is meant, or a label, nobody can guess
+                raise InputError(f"{self.table} row {row.number}: {row.reason}")
+            left_out.append(LeftOut(row.volume, "no report"))
+        paths = _find_volumes(self.root, found.rows, self.table)
+        records = [
+            Record(row.volume, path, row.patient, row.text, row.labels, row.split)
+            for row, path in zip(found.rows, paths, strict=True)
+        ]
+        return Manifest(records, left_out)
+
+
+def _find_volumes(root: Path, rows: list[TableRow], table: Path) -> list[Path]:
+    """Path of each row's volume; refuses missing ones, two rows with one volume, and paths out of the folder."""
+    paths, missing, owners = list[Path](), list[TableRow](), dict[Path, int]()
+    for row in rows:
+        relative = PurePosixPath(row.volume)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise InputError(f"{table} row {row.number}: volume {row.volume!r}; expected a path below {root}")
+        path = _find_volume(root, relative)
+        if path is None:
+            missing.append(row)
+            continue
+        if path in owners:
+            raise InputError(f"{table} row {row.number}: volume {row.volume!r} is the file of row {owners[path]}")
+        owners[path] = row.number
+        paths.append(path)
+    if missing:
+        raise InputError(
+            f"{table}: {len(missing)} of {len(rows)} volumes are not in {root}, first {missing[0].volume!r} "
+            f"(row {missing[0].number}); expected .nii.gz or .nii files, or folders of DICOM"
+        )
+    return paths
+
+
+def _find_volume(root: Path, relative: PurePosixPath) -> Path | None:
+    """The file of that name, or else the folder if anything is in it."""
+    for ending in ENDINGS:
+        path = root / f"{relative}{ending}"
+        if path.is_file():
+            return path
+    folder = root / relative
+    return folder if folder.is_dir() and os.listdir(folder) else None

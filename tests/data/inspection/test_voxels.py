@@ -1,0 +1,92 @@
+"""Whole volumes: read once, kept, and read on after an interruption."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generatect.data.archive import ArchivePairs
+from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
+from generatect.data.inspection.voxels import read_voxels, workers_that_fit
+from generatect.data.manifest import Record
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+@pytest.fixture
+def pairs(tmp_path, scan, spoil, pairs_of) -> ArchivePairs:
+    records = []
+    for index in range(3):
+        path = tmp_path / "scans" / f"{index}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        spoil["write"](path, scan(index))
+        records.append(Record(str(index), path, "p", "text"))
+    return pairs_of(records)
+
+
+def read(pairs: ArchivePairs, tmp_path: Path, num_workers: int = 2) -> list[VoxelFacts]:
+    return read_voxels(pairs, kept=tmp_path / "out" / "voxels.jsonl", num_workers=num_workers, show=silent)
+
+
+def test_facts_of_a_volume(pairs, scan, tmp_path):
+    facts = read(pairs, tmp_path)
+    for index, of_volume in enumerate(facts):
+        voxels = scan(index).voxels_hu
+        assert of_volume.refusal is None
+        assert of_volume.hu.policy == "header"
+        assert of_volume.shape_zyx == scan(index).shape_zyx
+        assert (of_volume.lowest_hu, of_volume.highest_hu) == (voxels.min(), voxels.max())
+        assert of_volume.share_highest == (voxels == voxels.max()).mean()
+        assert of_volume.scaling == ""
+        picture = Image.open(io.BytesIO(base64.b64decode(of_volume.thumbnail)))
+        assert picture.format == "JPEG"
+        assert np.asarray(picture).std() > 30
+    assert len({of_volume.content for of_volume in facts}) == 3
+
+
+def test_what_was_read_is_not_read_again(pairs, tmp_path):
+    first = read(pairs, tmp_path)
+    kept = tmp_path / "out" / "voxels.jsonl"
+    lines = [line for line in kept.read_text().splitlines() if line]
+    assert len(lines) == 3
+    marked = [json.loads(line) for line in lines]
+    for line in marked:
+        line["facts"]["lungs_litres"] = 99.0  # read anew, it would be another number
+    kept.write_text("\n".join(map(json.dumps, marked[:2])) + "\n" + lines[2][:50])  # and a line that a kill cut short
+    again = read(pairs, tmp_path)
+    assert sorted(facts.lungs_litres == 99.0 for facts in again) == [False, True, True]
+    assert read(pairs, tmp_path) == again
+    assert {facts.content for facts in again} == {facts.content for facts in first}
+
+
+def test_a_changed_file_is_read_again(pairs, scan, spoil, tmp_path):
+    before = read(pairs, tmp_path)
+    spoil["write"](pairs.records[0].path, scan(5))
+    after = read(pairs, tmp_path)
+    assert after[0].content != before[0].content
+    assert after[1:] == before[1:]
+
+
+def test_one_worker_and_many_say_the_same(pairs, tmp_path):
+    assert read(pairs, tmp_path / "a", 1) == read(pairs, tmp_path / "b", 3)
+
+
+def test_a_volume_that_cannot_be_read_stops_nothing(pairs, spoil, tmp_path):
+    spoil["truncate"](pairs.records[1].path)
+    pairs.records[2].path.unlink()
+    facts = read(pairs, tmp_path)
+    assert [of_volume.refusal is None for of_volume in facts] == [True, False, False]
+    assert "truncated" in facts[1].refusal
+    assert str(tmp_path) not in facts[1].refusal + facts[2].refusal
+
+
+def test_workers_are_bounded_by_memory_and_cores():
+    small, huge = HeaderFacts(1, shape_zyx=(10, 10, 10)), HeaderFacts(1, shape_zyx=(30000, 30000, 30000))
+    assert workers_that_fit([small, huge]) == 1
+    assert workers_that_fit([small]) >= workers_that_fit([]) >= 1
