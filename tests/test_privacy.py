@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Extension
 
-from generatect.ct.grid import Grid
 from generatect.ct.nifti import write_nifti
 from generatect.phantom.pairs import PhantomPairs
 
@@ -17,12 +16,11 @@ from generatect.phantom.pairs import PhantomPairs
 HEADER_FIELDS = {"descrip": "Zqdescrip", "aux_file": "Zqauxfile", "db_name": "Zqdbname", "intent_name": "Zqintent"}
 EXTENSION, JSON, FOLDER, PATIENT = "Zqextension", "Zqjson", "Zqfolder", "Zqpatient"
 PLANTED = [*HEADER_FIELDS.values(), EXTENSION, JSON, FOLDER, PATIENT]
-GRID = Grid((17, 48, 48), (18.0, 8.0, 8.0))
 
 
 def plant(path: Path, index: int) -> None:
     """A phantom's scan whose header's free text is planted."""
-    pairs = PhantomPairs(num=8, seed=5)
+    pairs = PhantomPairs(num=8, seed=5, native_shape_zyx=(75, 96, 96))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_nifti(path, pairs.volume(index))
     image = nib.load(path)

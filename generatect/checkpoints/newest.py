@@ -49,7 +49,9 @@ def checkpoint_to_resume(resume: str | None, stage: str, output: Path) -> str | 
         )
         return None if newest.path is None else str(newest.path)
     if resume is not None and Path(resume).suffix != ".ckpt":
-        raise InputError(f"resume={resume}: expected auto, or the .ckpt of an interrupted run such as OUTPUT/last.ckpt")
+        raise InputError(
+            f"resume={resume}: expected the .ckpt of an interrupted run, such as OUTPUT/last.ckpt, or auto"
+        )
     if resume is not None:
         read_stage_file(resume, stage, "resume")
     return resume

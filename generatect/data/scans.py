@@ -24,7 +24,7 @@ def find_volumes(path: Path) -> list[tuple[Path, str]]:
     if not found and list_series(path):
         return [(path, path.resolve().name)]
     if not found:
-        raise InputError(f"input={path}: no .nii, .nii.gz or DICOM in this folder")
+        raise InputError(f"input={path}: no .nii or .nii.gz in this folder, and no DICOM")
     return [(file, str(file.relative_to(path).with_name(_stem(file.name)))) for file in found]
 
 
