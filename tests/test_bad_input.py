@@ -115,7 +115,8 @@ class TestTrain:
     def test_a_missing_table_and_a_missing_root(self, refused, table, tmp_path):
         settings = table("good,p,Clear.\n")
         refused("train", *settings, "data.table=nowhere.csv", part="nowhere.csv")
-        refused("train", *settings, f"data.root={tmp_path / 'nowhere'}", part="nowhere")
+        missing = f"data.root={tmp_path / 'nowhere'}"
+        refused("train", *settings, missing, part=f"generatect.train: {missing}: not a folder")  # not Hydra's words
 
     @pytest.mark.parametrize("kind", BAD_SCANS)
     def test_scans(self, command, table, tmp_path, kind):
