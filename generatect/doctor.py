@@ -13,6 +13,7 @@ from generatect.data.inspection.archive import headers_of, inspect_archive
 from generatect.data.inspection.machine_readable import write_json
 from generatect.data.inspection.page import write_page
 from generatect.data.inspection.terminal import show
+from generatect.data.inspection.verdicts import remember
 from generatect.data.inspection.voxels import workers_that_fit
 from generatect.errors import InputError
 from generatect.files import writable_folder
@@ -39,7 +40,7 @@ def doctor(
         output: folder of `doctor.json` and `doctor.html`.
         voxels: read every volume whole.
         workers: volumes in memory at a time, or "auto": one for each core, as far as memory allows.
-        cache_dir: folder of what is kept of headers.
+        cache_dir: folder of what is kept of headers, and of voxels' errors for training to refuse.
         seed: for sources of pairs that name it; not used here.
 
     Raises:
@@ -70,6 +71,7 @@ def doctor(
         )
     if voxels:
         seconds = time.monotonic() - started
+        remember(pairs, inspection.findings, cache_dir)
         console.print(f"took {duration(seconds)}, {60 * len(pairs) / seconds:.3g} volumes a minute", highlight=False)
     write_json(inspection, folder / "doctor.json")
     write_page(inspection, folder / "doctor.html")

@@ -16,7 +16,7 @@ class Check:
         severity: one of `SEVERITIES`.
         title: what it is, in a few words.
         advice: what it means and what to do.
-        of_file: leaving the volume out mends it, so `data.on_bad=skip` does; False concerns the archive as a whole.
+        of_file: the file cannot be read, so `data.on_bad=skip` leaves it out; False: skipping mends nothing.
     """
 
     code: str
@@ -140,7 +140,7 @@ CATALOGUE = (
         "hu-undecided",
         ERROR,
         "Hounsfield units cannot be told",
-        "Give the slope and intercept in the table or the header, or set data.pairs.hu_policy.",
+        "Give the slope and intercept in the table or the header, or set data.hu_policy.",
     ),
     Check("unreadable", ERROR, "Cannot be read", "Repair or replace the file, or leave it out with data.on_bad=skip."),
     Check(
@@ -148,25 +148,34 @@ CATALOGUE = (
         ERROR,
         "Scaled twice",
         "Tissue lies near -1000 HU and air near -2000. Set the header's slope to 1 and its intercept to 0.",
+        of_file=False,  # it can be read, so nothing skips it; likewise the next ones
     ),
     Check(
         "never-rescaled",
         ERROR,
         "Never scaled",
         "Tissue lies near +1000 HU and there is no air. Give the intercept, often -1024, in the header or the table.",
+        of_file=False,
     ),
     Check(
         "hu-ambiguous",
         WARNING,
         "Two scalings would both give a CT",
-        "The first was taken. Find out which holds, and set data.pairs.hu_policy or correct the header.",
+        "The first was taken. Find out which holds, and set data.hu_policy or correct the header.",
     ),
-    Check("no-body", ERROR, "No body found", "Less than 3 litres of connected tissue. Not a CT of a trunk."),
+    Check(
+        "no-body",
+        ERROR,
+        "No body found",
+        "Less than 3 litres of connected tissue. Not a CT of a trunk; take it out of the table.",
+        of_file=False,
+    ),
     Check(
         "no-lungs",
         ERROR,
         "No lungs found",
-        "Less than 0.4 or more than 12 litres of aerated lung in the body. Likely not a chest; leave it out.",
+        "Less than 0.4 or more than 12 litres of aerated lung in the body. Likely no chest; take it out of the table.",
+        of_file=False,
     ),
     Check("clipped", INFO, "HU cut off", "Many voxels share the highest value, so denser matter looks the same."),
     Check(

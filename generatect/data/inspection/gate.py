@@ -5,6 +5,7 @@ from generatect.data.inspection.archive import check_files, headers_of
 from generatect.data.inspection.catalogue import CHECKS
 from generatect.data.inspection.findings import errors, plain
 from generatect.data.inspection.table_checks import check_splits
+from generatect.data.inspection.verdicts import remembered
 from generatect.data.pairs import Pairs
 from generatect.errors import InputError
 from generatect.progress import bars
@@ -15,7 +16,7 @@ BARS_FROM = 2000
 
 
 def refuse_bad(pairs: Pairs, *, doctor: str, on_bad: str, cache_dir: str) -> None:
-    """Checks tables and headers of an archive; pairs of another kind have none. What was read before is not read again.
+    """Checks tables and headers of an archive, and recalls what the doctor saw in voxels; other pairs have no files.
 
     Args:
         pairs: what training is to read.
@@ -33,7 +34,7 @@ def refuse_bad(pairs: Pairs, *, doctor: str, on_bad: str, cache_dir: str) -> Non
     with bars() as show:
         is_long = len(pairs) >= BARS_FROM
         headers = headers_of(pairs, cache_dir, show if is_long else lambda label, done, total: None)
-    findings = errors(check_splits(pairs.records) + check_files(pairs.records, headers))
+    findings = errors(check_splits(pairs.records) + check_files(pairs.records, headers)) + remembered(pairs, cache_dir)
     if on_bad == "skip":
         findings = [finding for finding in findings if not CHECKS[finding.code].of_file]
     if not findings:

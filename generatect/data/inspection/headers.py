@@ -39,14 +39,14 @@ def read_headers(
     Raises:
         InputError: the folder of kept facts cannot be written.
     """
-    keys = [_hidden(record, assume_axes) for record in records]
+    keys = [hidden_key(record, assume_axes) for record in records]
     store = _store(keys, cache_dir)
     kept = _load(store)
     stamps: list[Stamp] = []
     facts: list[HeaderFacts] = []
 
     def read(key: str, record: Record) -> tuple[Stamp, HeaderFacts]:
-        stamp, known = _stamp(record.path), kept.get(key)
+        stamp, known = stamp_of(record.path), kept.get(key)
         is_same = known is not None and known[0] == stamp
         return known if is_same else (stamp, header_facts(record, stamp[0], assume_axes))
 
@@ -62,7 +62,7 @@ def read_headers(
     return facts
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
     """Size and latest change of a file, or of all files of a folder; zeros where there is nothing."""
     try:
         files = [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
@@ -82,7 +82,7 @@ def _threads() -> Iterator[Callable]:
         pool.shutdown(cancel_futures=True)
 
 
-def _hidden(record: Record, assume_axes: str | None) -> str:
+def hidden_key(record: Record, assume_axes: str | None) -> str:
     """A file's key among what is kept; a hash, since its path may name a patient."""
     how = repr((os.fsencode(record.path), record.spacing_mm_zyx, assume_axes))
     return hashlib.sha256(how.encode()).hexdigest()[:32]

@@ -2,7 +2,9 @@
 
 import pytest
 
+from generatect.data.inspection.archive import headers_of, inspect_archive
 from generatect.data.inspection.gate import refuse_bad
+from generatect.data.inspection.verdicts import remember
 from generatect.data.manifest import Record
 from generatect.errors import InputError
 from generatect.phantom.pairs import PhantomPairs
@@ -83,3 +85,24 @@ def test_pairs_without_files_and_unknown_choices(tmp_path):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(InputError, match="expected refuse or ignore"):
         refuse_bad(PhantomPairs(num=1), doctor="ask", on_bad="raise", cache_dir=str(tmp_path))
+
+
+def test_what_the_doctor_saw_in_voxels_is_refused_too_until_the_file_changes(tmp_path, scan, spoil, pairs_of):
+    cache, path = str(tmp_path / "cache"), tmp_path / "tub.nii.gz"
+    spoil["write"](path, spoil["water"](scan(0)))
+    pairs = pairs_of([Record("tub", path, "patient", TEXT)])
+    refuse_bad(pairs, doctor="refuse", on_bad="raise", cache_dir=cache)  # its header is all right
+    inspection = inspect_archive(
+        pairs,
+        headers_of(pairs, cache, lambda *_: None),
+        {"kind": "hashed_words", "max_tokens": 128},
+        kept=tmp_path / "voxels.jsonl",
+        num_workers=1,
+        show=lambda *_: None,
+    )
+    remember(pairs, inspection.findings, cache)
+    for on_bad in ("raise", "skip"):  # it can be read, so skipping does not leave it out
+        with pytest.raises(InputError, match="first tub: no lungs found"):
+            refuse_bad(pairs, doctor="refuse", on_bad=on_bad, cache_dir=cache)
+    spoil["write"](path, scan(0))
+    refuse_bad(pairs, doctor="refuse", on_bad="raise", cache_dir=cache)
