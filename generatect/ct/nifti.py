@@ -161,6 +161,18 @@ def write_nifti(path: str | Path, volume: CTVolume, layout: NiftiLayout | None =
             file.writelines(content)
 
 
+def nifti_bytes(volume: CTVolume, description: str = "") -> Iterator[bytes]:
+    """The bytes of an uncompressed NIfTI file as `write_nifti` would write it: the header, then slice by slice.
+
+    Args:
+        volume: canonical volume of finite HU.
+        description: text for the header; at most 79 ASCII characters.
+    """
+    stored, shape, affine = _as_stored(Path(), volume, None)
+    yield _output_header(shape, affine, description)
+    yield from _voxel_bytes(stored)
+
+
 def _require_image(stored: np.ndarray, path: Path) -> None:
     """Refuses voxels that are no numbers, or all the same."""
     _require_finite(stored, path)

@@ -1,0 +1,33 @@
+// Requests to the server. What it refuses arrives as one sentence.
+async function answered(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch {
+    throw new Error("The server does not answer; is generatect.serve still running?");
+  }
+  if (response.ok) return response;
+  const content = await response.json().catch(() => ({}));
+  throw new Error(content.error ?? `The server answered ${response.status}.`);
+}
+
+export async function get(url, query = {}) {
+  const text = new URLSearchParams(query).toString();
+  return (await answered(text ? `${url}?${text}` : url)).json();
+}
+
+export async function bytes(url) {
+  return (await answered(url)).arrayBuffer();
+}
+
+export async function post(url, content) {
+  return (await answered(url, { method: "POST", body: JSON.stringify(content) })).json();
+}
+
+export async function send(url, file) {
+  return (await answered(url, { method: "POST", body: file })).json();
+}
+
+export async function cancel(job) {
+  return (await answered(`/api/jobs/${job.id}`, { method: "DELETE" })).json();
+}

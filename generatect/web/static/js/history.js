@@ -1,0 +1,49 @@
+// What was made, newest first.
+import { get } from "./api.js";
+import { el, say } from "./dom.js";
+
+let known = [];
+
+export const made = () => known;
+
+export function card(entry) {
+  const source = { volume: entry.volume };
+  return el(
+    "button",
+    {
+      className: "card",
+      title: entry.title,
+      data: source,
+      "aria-current": String(decodeURIComponent(location.hash).endsWith(entry.volume)),
+      onclick: () => (location.hash = `#/view/${encodeURIComponent(entry.volume)}`),
+    },
+    el("img", { src: `/api/thumbnail?${new URLSearchParams(source)}`, alt: "", loading: "lazy" }),
+    el("span", { className: "title" }, entry.title),
+    el(
+      "span",
+      { className: "meta" },
+      el("span", { className: "tag" }, entry.notice.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : "SYNTHETIC"),
+      entry.seed === null ? null : el("span", {}, `seed ${entry.seed}`),
+      el("span", {}, entry.made.slice(5)),
+    ),
+  );
+}
+
+export async function refreshHistory() {
+  const place = document.getElementById("history");
+  try {
+    known = await get("/api/history");
+  } catch (error) {
+    say(error.message);
+    return;
+  }
+  place.replaceChildren(
+    known.length
+      ? el("div", { className: "cards" }, known.map(card))
+      : el(
+          "p",
+          { className: "empty" },
+          "Nothing has been made yet. What you generate is kept here, also after a restart.",
+        ),
+  );
+}
