@@ -2,29 +2,16 @@
 
 import os
 import signal
-import subprocess
-from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 
-from generatect.callbacks.latest import Latest
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-
-
-class Interrupted(Exception):
-    """A signal ended the run after it was saved.
-
-    Attributes:
-        signal: which one.
-        step: training batches done.
-    """
-
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"{signal.Signals(number).name} after step {step}")
-        self.signal, self.step = number, step
+from generatect.callbacks.latest import Latest, latest_of
+from generatect.callbacks.steps import steps_done
+from generatect.signals import Interrupted, caught, end_at_safe_points
 
 
 class Interruption(Checkpoint):  # Lightning calls these after all others, which have then done their part
@@ -39,18 +26,21 @@ class Interruption(Checkpoint):  # Lightning calls these after all others, which
 
     def __init__(self, *, path: str) -> None:
         self.latest = Latest(path=path, every=1)
-        self.caught: int | None = None
+        self._parent, self._is_training = os.getppid(), False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes the signals over from Lightning, which gives them back after the run: one owner."""
-        for number in SIGNALS:
-            signal.signal(number, self._take_note)
+        """There will be something to save."""
+        end_at_safe_points()
+        self._is_training = True
+        own = latest_of(trainer)
+        if own is not None and own.path == self.latest.path:
+            self.latest = own
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Ends the run if it shall end."""
-        self._end(trainer, batch_idx + 1)
+        self._end(trainer)
 
     def on_validation_batch_end(
         self,
@@ -62,19 +52,28 @@ class Interruption(Checkpoint):  # Lightning calls these after all others, which
         dataloader_idx: int = 0,
     ) -> None:
         """Ends the run if it shall end; its checkpoint says that the validation is still to be done."""
-        self._end(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+        self._end(trainer)
 
-    def _take_note(self, number: int, frame: FrameType | None) -> None:
-        self.caught = number
-
-    def _end(self, trainer: L.Trainer, step: int) -> None:
-        caught = self.caught is not None
-        if trainer.world_size > 1:  # one process's signal ends all of them at the same batch
-            caught = trainer.strategy.reduce_boolean_decision(caught, all=False)
-        if not caught:
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Before there is a safe point, the processes that train together hear of a signal from each other."""
+        if self._is_training or not isinstance(exception, Interrupted) or trainer.world_size == 1:
             return
-        number = self.caught or signal.SIGTERM
-        self.latest.save(trainer)
-        if trainer.is_global_zero and "SLURM_JOB_ID" in os.environ and number != signal.SIGTERM:
-            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
-        raise Interrupted(number, step)
+        if not isinstance(trainer.strategy.cluster_environment, LightningEnvironment):
+            return  # SLURM and torchrun look after the others
+        if trainer.is_global_zero:
+            trainer.strategy.launcher.kill(exception.signal)
+        elif os.getppid() == self._parent:
+            os.kill(self._parent, exception.signal)
+
+    def _end(self, trainer: L.Trainer) -> None:
+        number = caught() or 0
+        if trainer.world_size > 1:  # one process's signal ends all of them at the same batch
+            noted = torch.tensor(number, device=trainer.strategy.root_device)
+            number = int(trainer.strategy.reduce(noted, reduce_op="max"))
+        if number == 0:
+            return
+        step = steps_done(trainer)
+        if self.latest.step != step:
+            self.latest.save(trainer)
+        name = signal.Signals(number).name
+        raise Interrupted(number, f"saved {self.latest.path}: {name} after step {step}")

@@ -1,11 +1,16 @@
-"""The checkpoint to go on from, and the one before it."""
+"""The checkpoint to go on from."""
 
-import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
+
+from generatect.callbacks.steps import steps_done
+from generatect.checkpoints.durable import remove_unfinished
+from generatect.checkpoints.resume import RUN_KEY
+from generatect.errors import InputError
 
 
 class Latest(Checkpoint):
@@ -16,10 +21,26 @@ class Latest(Checkpoint):
     Args:
         path: the file, replaced each time.
         every: batches from one to the next.
+
+    Attributes:
+        run: a name for the run, in all its checkpoints; a resumed run keeps it.
+        step: batches done when it was last written in this process.
+
+    Raises:
+        InputError: `every` is below 1.
     """
 
     def __init__(self, *, path: str, every: int) -> None:
+        if every < 1:
+            raise InputError(f"callbacks.latest.every={every}: expected at least 1")
         self.path, self.every = Path(path), every
+        self.run: str | None = secrets.token_hex(8)
+        self.step: int | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Clears away what a killed run has left half written."""
+        if trainer.is_global_zero:
+            remove_unfinished(self.path.parent)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -30,19 +51,18 @@ class Latest(Checkpoint):
 
     def save(self, trainer: L.Trainer) -> None:
         """Writes the checkpoint now; at no moment is there none."""
-        if trainer.is_global_zero:
-            keep_previous(self.path)
         trainer.save_checkpoint(self.path, weights_only=False)
+        self.step = steps_done(trainer)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Says whose checkpoint it is."""
+        checkpoint[RUN_KEY] = self.run
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Goes on under the same name."""
+        self.run = checkpoint.get(RUN_KEY)
 
 
-def keep_previous(path: Path) -> None:
-    """Gives the file at `path` a second name, which stays when `path` is replaced."""
-    if not path.exists():
-        return
-    second, temporary = path.with_name("previous.ckpt"), path.with_name(".previous.ckpt.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(path, temporary)
-    except OSError:  # some network drives know no second names
-        return
-    os.replace(temporary, second)
+def latest_of(trainer: L.Trainer) -> Latest | None:
+    """The callback that writes the checkpoint to go on from, if there is one."""
+    return next((callback for callback in trainer.callbacks if isinstance(callback, Latest)), None)

@@ -69,6 +69,27 @@ def fetch_model(repo_id: str) -> Path:
     return folder
 
 
+def fetch_file(repo_id: str, filename: str, setting: str) -> Path:
+    """One file of a model on the Hub, fetched once; without a network, from the Hub's cache.
+
+    Args:
+        repo_id: ORG/NAME.
+        filename: path within it.
+        setting: what named it, for the message.
+
+    Raises:
+        InputError: neither in the cache nor to be had, or no room for it.
+    """
+    from huggingface_hub import hf_hub_download
+
+    require_model_id(repo_id, setting)
+    with _one_line(
+        f"{setting}: no {filename} from {_address(repo_id)}",
+        "check the name and the network, or name a local file",
+    ):
+        return Path(hf_hub_download(repo_id, filename, repo_type=REPO_TYPE))
+
+
 def push_folder(folder: Path, repo_id: str, private: bool | None = None) -> str:
     """Sends a folder that `write_model_folder` wrote to the Hub, and returns the model's address.
 

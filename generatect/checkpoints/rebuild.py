@@ -12,6 +12,7 @@ from torch import nn
 from generatect.checkpoints.codebook import hash_codebook
 from generatect.checkpoints.stage_file import StageFile
 from generatect.config.check import check_arguments
+from generatect.config.targets import refuse_targets
 from generatect.ct.preset import PhysicalPreset, Preset, ReleasedPreset
 from generatect.diffusion.process import SuperResProcess
 from generatect.errors import InputError
@@ -64,8 +65,8 @@ def rebuild_text(file: StageFile, cache_dir: str | None = None, t5: str | None =
         cache_dir: folder of text features of frozen encoders; None: they are not kept.
         t5: Hub id or folder of the frozen T5 in place of the one that the stage names.
     """
-    description = dict(_described(file, "text"))
-    if t5 is not None and _described(file, "text", "encoder").get("kind") == "t5":
+    description, encoder = dict(_described(file, "text")), _described(file, "text", "encoder")
+    if t5 is not None and encoder.get("kind") == "t5":
         description["encoder"] = {**description["encoder"], "name_or_path": t5}
     return _load_frozen(build_conditioner(description, cache_dir=cache_dir), file, "text")
 
@@ -74,8 +75,9 @@ def _described(file: StageFile, *keys: str) -> Mapping[str, Any]:
     """A part of the description.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is not there, or the description wants something called.
     """
+    refuse_targets(file.description, str(file.path))
     node: Any = file.description
     for key in keys:
         node = node.get(key) if isinstance(node, Mapping) else None
