@@ -1,34 +1,26 @@
 """Checks a composed configuration before anything is built from it.
 
 The constructor is the schema: a mapping with `_target_` must name something from the allow-list, and its other keys
-must be arguments of that callable with values of the annotated types. A typo, a string where a number belongs or a
-foreign target is one line, seconds before a model would have been built.
+must be arguments of that callable with values of the annotated types and in range. A typo, a string where a number
+belongs or a foreign target is one line, seconds before a model would have been built.
 """
 
 import difflib
 import inspect
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from beartype import BeartypeConf
 from beartype.door import is_bearable
-from hydra.utils import get_object
 
+from generatect.config.ranges import check_range, check_ranges
+from generatect.config.source import hints_in_source
+from generatect.config.targets import allowed_target, check_name, type_hints
 from generatect.errors import InputError
 
-# A configuration can name any callable of the process; only these belong in ours.
-ALLOWED_TARGETS = (
-    "generatect.",
-    "lightning.Trainer",
-    "lightning.pytorch.callbacks.",
-    "lightning.pytorch.loggers.",
-    "lightning.pytorch.strategies.",
-    "torch.optim.",
-)
-HOMES = ("generatect.", "lightning.pytorch.", "torch.optim.")
-"""Where what a target names must be defined."""
-_RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+_RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_"}
 # An int where a float is asked for is fine (PEP 484); YAML writes 1 for 1.0.
 _NUMERIC_TOWER = BeartypeConf(is_pep484_tower=True)
 
@@ -43,63 +35,67 @@ def check_config(node: Any, where: str = "") -> None:
     """Checks every mapping with a `_target_` below `node`, a plain container.
 
     Raises:
-        InputError: a target outside the allow-list, an unknown argument, or a value of the wrong type.
+        InputError: a target outside the allow-list, an unknown argument, or a value of the wrong type or out of range.
     """
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            check_config(value, f"{where}.{key}" if where else str(key))
-        if "_target_" in node:
-            function = _allowed(node["_target_"], where)
-            check_arguments(function, {k: v for k, v in node.items() if k not in _RESERVED}, where)
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            check_config(value, f"{where}[{index}]")
+    for key, target, arguments in _calls(node, where):
+        check_arguments(allowed_target(target, key), arguments, key)
+
+
+def check_config_in_source(node: Any, where: str = "") -> None:
+    """As `check_config`, but without importing anything: as far as the sources of our own classes tell.
+
+    Raises:
+        InputError: as there.
+    """
+    for key, target, arguments in _calls(node, where):
+        check_arguments_in_source(check_name(target, key), arguments, key)
+    check_ranges(node, where)
 
 
 def check_arguments(function: Callable, arguments: Mapping[str, Any], where: str = "") -> None:
-    """Checks names and plain values of keyword `arguments` against the signature of `function`."""
+    """Checks names and plain values of keyword `arguments` against the signature of `function`, and their ranges.
+
+    Raises:
+        InputError: an unknown argument, a value of the wrong type, or one out of its range.
+    """
     parameters = inspect.signature(function).parameters
     takes_any_keyword = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    hints = _type_hints(function)
+    _check(arguments, None if takes_any_keyword else list(parameters), type_hints(function), where)
+
+
+def check_arguments_in_source(target: str, arguments: Mapping[str, Any], where: str = "") -> None:
+    """As `check_arguments`, for what a dotted name stands for, from its source.
+
+    Raises:
+        InputError: as there.
+    """
+    hints = hints_in_source(target)
+    _check(arguments, None if hints is None else list(hints), hints or {}, where)
+
+
+def _calls(node: Any, where: str) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Dotted key, target and arguments of everything below `node` that is to be called, the innermost first."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _calls(value, f"{where}.{key}" if where else str(key))
+        if "_target_" in node:
+            if "_args_" in node:
+                raise InputError(f"{where}._args_: arguments without a name cannot be checked; name them")
+            yield where, node["_target_"], {key: value for key, value in node.items() if key not in _RESERVED}
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _calls(value, f"{where}[{index}]")
+
+
+def _check(arguments: Mapping[str, Any], names: list[str] | None, hints: Mapping[str, Any], where: str) -> None:
     prefix = f"{where}." if where else ""
     for name, value in arguments.items():
-        if name not in parameters and not takes_any_keyword:
-            raise InputError(f"{prefix}{name}: no such setting, {did_you_mean(name, list(parameters))}")
+        if names is not None and name not in names:
+            raise InputError(f"{prefix}{name}: no such setting, {did_you_mean(name, names)}")
         hint = hints.get(name)
         if _is_plain(value) and hint is not None and not _fits(value, hint):
             raise InputError(f"{prefix}{name}: {value!r} is not of the expected type {_readable(hint)}")
-
-
-def parameters_of(target: Any) -> list[str]:
-    """Arguments of what an allowed `_target_` names.
-
-    Raises:
-        InputError: it is not allowed, or not there.
-    """
-    return list(inspect.signature(_allowed(target, "")).parameters)
-
-
-def _allowed(target: Any, where: str) -> Callable:
-    if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
-        raise InputError(
-            f"{where}._target_: {target!r} is not allowed; targets start with {', '.join(ALLOWED_TARGETS)}"
-        )
-    try:
-        found = get_object(target)
-    except Exception as error:  # hydra wraps whatever the import raised
-        raise InputError(f"{where}._target_: {target!r} cannot be imported ({' '.join(str(error).split())})") from error
-    home = f"{getattr(found, '__module__', None)}."
-    if not callable(found) or not home.startswith(HOMES):  # "generatect.files.os.remove" reaches through a module
-        raise InputError(f"{where}._target_: {target!r} is not allowed; it is no class or function of that package")
-    return found
-
-
-def _type_hints(function: Callable) -> dict[str, Any]:
-    constructor = function.__init__ if inspect.isclass(function) else function
-    try:
-        return typing.get_type_hints(constructor)
-    except (NameError, TypeError):  # a third-party annotation that only type checkers can read
-        return {}
+        check_range(name, value, where)
 
 
 def _is_plain(value: Any) -> bool:
@@ -112,7 +108,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    options = typing.get_args(hint) or (hint,)
+    is_choice = typing.get_origin(hint) in (typing.Union, types.UnionType, typing.Literal)
+    options = typing.get_args(hint) if is_choice else (hint,)
     if isinstance(value, bool):  # bool is an int to Python, not to a reader of YAML
         return any(option is bool or option in (Any, object, True, False) for option in options)
     if not isinstance(value, list):

@@ -11,9 +11,12 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from generatect.config.check import did_you_mean, parameters_of
+from generatect.config.check import did_you_mean
 from generatect.config.resolvers import config_folder, experiments_parent
+from generatect.config.source import hints_in_source
 
+PLUGINS = ("joblib", "submitit_local", "submitit_slurm")
+"""Launchers that come with packages of their own."""
 _COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^'@]*)")
 
 
@@ -27,6 +30,8 @@ def explain(error: HydraException, config_name: str, overrides: list[str]) -> st
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.partition("/")
+        if group == "hydra":
+            return _no_plugin(error.missing_cfg_file)
         return f"{group}={choice}: no such choice, {did_you_mean(choice, choices(group))}"
     if isinstance(error, OverrideParseException):
         reason = str(error).splitlines()[0]
@@ -37,12 +42,21 @@ def explain(error: HydraException, config_name: str, overrides: list[str]) -> st
     if found is None:
         return None
     key = found[1]
-    others = [item for item in overrides if item.lstrip("+~").partition("=")[0] != key]
-    known = _compose(config_name, others)
+    kept = [item for item in overrides if item.lstrip("+~").partition("=")[0] != key]
+    known = _compose(config_name, kept)
     target = known.get(f"{key.rpartition('.')[0]}._target_")
-    if isinstance(target, str) and key.rpartition(".")[2] in parameters_of(target):
+    arguments = hints_in_source(target) if isinstance(target, str) else {}
+    if arguments and key.rpartition(".")[2] in arguments:
         return f"{key}: has its default and is not in the configuration, to set it write +{key}=…"
-    return f"{key}: no such setting, {suggest(key, list(known))}"
+    others = f"; +{key}=… if {target} has it" if arguments is None else ""
+    return f"{key}: no such setting, {suggest(key, list(known))}{others}"
+
+
+def _no_plugin(name: str) -> str:
+    group, _, choice = name.rpartition("/")
+    if choice in PLUGINS:
+        return f"{group}={choice}: its plugin is not installed; pip install 'generatect[sweeps]'"
+    return f"{group}={choice}: no such choice, known: basic, {', '.join(PLUGINS)}"
 
 
 def choices(group: str) -> list[str]:

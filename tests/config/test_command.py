@@ -11,32 +11,8 @@ from generatect.config.command import quote_free_text
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["stpes=4"], "stpes: no such setting, did you mean 'steps'?"),
-        (["lr=0.1"], "lr: no such setting, did you mean 'stage.module.optimizer.lr'?"),
-        (["stage.module.warmup_step=4"], "did you mean 'stage.module.warmup_steps'?"),
-        (["stage=ctvti"], "stage=ctvti: no such choice, did you mean 'ctvit'?"),
-        (["sage=ctvit"], "sage: no such setting, did you mean 'stage'?"),
-        (["experiments=phantom/ctvti"], "experiments=phantom/ctvti: no such choice, did you mean 'phantom/ctvit'?"),
         (["stpes=4", "lrr=3", "stage=superres"], "stpes: no such setting, did you mean 'steps'?"),
-        (["stage.module.discriminator_every=4"], "to set it write +stage.module.discriminator_every=…"),
-        (["+stage.module.discriminator_evry=4"], "did you mean 'discriminator_every'?"),
-        (["steps=many"], "steps: 'many' is not of the expected type int"),
-        (["steps=1.5"], "steps: 1.5 is not of the expected type int"),
-        (["steps=0"], "steps=0: expected at least 1"),
-        (["seed=-1"], "seed=-1: expected at least 0"),
-        (["seed=5000000000"], "seed=5000000000: expected at most 4294967295"),
-        (["precision=fp16"], "trainer.precision=16-mixed: stage ctvit cannot scale its losses; use precision=bf16"),
-        (["strategy=fsdp"], "strategy=fsdp: stage ctvit needs its weights whole; use strategy=ddp"),
-        (["strategy=fsdp", "stage=superres"], "stage.averaged=['unet', 'text']"),
-        (["stage.datamodule.batch_size=0"], "stage.datamodule.batch_size=0: expected at least 1"),
-        (["stage.datamodule.num_workers=-1"], "stage.datamodule.num_workers=-1: expected at least 0"),
-        (["stage.datamodule.val_fraction=1.0"], "stage.datamodule.val_fraction=1.0: expected at least 0 and below 1"),
         (["trainer._target_=generatect.nothing"], "trainer._target_: 'generatect.nothing' cannot be imported"),
-        (["trainer._target_=os.system"], "trainer._target_: 'os.system' is not allowed"),
-        (["data=folder"], "data.root: a value is needed, none was given; add data.root=…"),
-        (["output=${nowhere}"], "nowhere"),
-        (["steps=[1"], "steps=[1: cannot be read as key=value"),
-        (["stage=transformer"], "add tokenizer=FILE"),
     ],
 )
 def test_wrong_settings_are_one_line(command, tmp_path, overrides, message):
@@ -61,7 +37,7 @@ def test_a_sweep_of_several_processes_a_job_is_refused(command, tmp_path, settin
     ("overrides", "message"),
     [
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: no GPU found here; use trainer.accelerator=cpu"),
-        (["strategy=fsdp", "stage=transformer"], "no GPU found here; use strategy=ddp"),
+        (["precision=fp16"], "precision=fp16: CPUs cannot train in it; use precision=bf16 or fp32, or a GPU"),
     ],
 )
 def test_a_gpu_that_is_not_there_is_one_line(command, tmp_path, overrides, message):
