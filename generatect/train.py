@@ -1,6 +1,10 @@
 """`python -m generatect.train stage=ctvit|transformer|superres …`: trains one stage."""
 
-import sys
+from generatect.config.command import refuse_early, run_command
+
+if __name__ == "__main__":
+    refuse_early("train")  # before the imports below, which take seconds
+
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +13,25 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
-from generatect.callbacks.interruption import Interrupted
-from generatect.callbacks.latest import keep_previous
+from generatect.callbacks.run_record import RunRecord
 from generatect.checkpoints.newest import LATEST, checkpoint_to_resume
+from generatect.checkpoints.resume import is_finished
 from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
 from generatect.config.build import build
-from generatect.config.command import run_command
 from generatect.data.inspection.gate import refuse_bad
 from generatect.data.module import PairsDataModule
 from generatect.errors import InputError
 from generatect.files import writable_folder
+from generatect.signals import ended_by_signals
+from generatect.stages.activations import compile_network, forget_activations
 from generatect.stages.assemble import Assembled, assemble, start_from
 from generatect.stages.limits import check_trainer
+from generatect.stages.processes import first_failure_speaks
+from generatect.text.conditioner import check_conditioner
 
-MAX_SEED = 2**32 - 1  # NumPy's, which Lightning seeds too
 
-
+@ended_by_signals
+@first_failure_speaks
 def train(
     *,
     stage: dict[str, Any],
@@ -38,6 +45,9 @@ def train(
     output: str,
     steps: int,
     val_every: int,
+    accumulate: int,
+    checkpoint_activations: bool,
+    compile: bool,
     seed: int,
     tokenizer: str | None,
     resume: str | None,
@@ -58,9 +68,13 @@ def train(
         output: folder of checkpoints, logs and previews.
         steps: batches to train.
         val_every: batches between validations.
+        accumulate: batches whose gradients make one step of the optimizer.
+        checkpoint_activations: whether blocks compute their activations again in the backward pass, to save memory.
+        compile: whether networks are compiled.
         seed: of everything random.
         tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
-        resume: a `.ckpt` to go on from; "auto": the newest whole one in `output`, or a fresh start without one.
+        resume: a `.ckpt` to go on from; "auto": the newest whole one in `output`, or a fresh start without one; a run
+            whose steps are all done is written out again and that is all.
         init: weights to start from, in a new run: a file of this stage, converted ones too.
         cache_dir: folder of computed arrays.
 
@@ -69,29 +83,36 @@ def train(
             or the trainer cannot do what the stage needs.
     """
     settings, name = dict(locals()), stage["name"]
-    for key, value, least in (("steps", steps, 1), ("val_every", val_every, 1), ("seed", seed, 0)):
-        if value < least:
-            raise InputError(f"{key}={value}: expected at least {least}")
-    if seed > MAX_SEED:
-        raise InputError(f"seed={seed}: expected at most {MAX_SEED}")
-    check_trainer(stage, trainer)
-    resume = checkpoint_to_resume(resume, name, Path(output))
-    if resume is not None and init is not None:
+    check_conditioner(text_encoder)
+    check_trainer(stage, trainer, compile=compile)
+    loggers = [build(entry) for entry in logger.values()]  # first of all, for what they refuse
+    is_auto, resume = resume == "auto", checkpoint_to_resume(resume, name, Path(output))
+    if is_auto and resume is not None and is_finished(Path(resume), steps, min(val_every, steps)):
+        if rank_zero_only.rank == 0:
+            print(f"all {steps} steps are done")
+            export(Path(resume), name, Path(output))
+        return
+    if resume is not None and init is not None and not is_auto:
         raise InputError(f"init={init}: a resumed run has its own weights; give init or resume, not both")
     L.seed_everything(seed, verbose=False)
     torch.set_float32_matmul_precision("high")
 
+    pairs = build(data["pairs"])  # before the networks, for what it refuses
     built = assemble(
         name, model=model, preset=preset, text_encoder=text_encoder, tokenizer=tokenizer, cache_dir=cache_dir
     )
-    if init is not None:
+    if init is not None and resume is None:
         start_from(built, init, name)
-    pairs = build(data["pairs"])
     refuse_bad(pairs, doctor=data.get("doctor", "ignore"), on_bad=data.get("on_bad", "raise"), cache_dir=cache_dir)
     notice = getattr(pairs, "notice", None)
     description = {**built.description, "stage": name, "notice": notice}
     datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
-    module = build(stage["module"], description=description, seed=seed, **built.module)
+    module = build(stage["module"], description=description, accumulate=accumulate, seed=seed, **built.module)
+    for network in module.children():
+        if checkpoint_activations:
+            forget_activations(network)
+        if compile:
+            compile_network(network)
     folder = writable_folder(output)
     is_first = rank_zero_only.rank == 0  # of several processes one speaks and writes
     if is_first:
@@ -107,28 +128,30 @@ def train(
         trainer,
         limit_train_batches=steps,
         val_check_interval=min(val_every, steps),
-        callbacks=[build(entry, **shown[key]) for key, entry in callbacks.items()],
-        logger=[build(entry) for entry in logger.values()],
+        callbacks=[
+            RunRecord(folder, settings),
+            *(build(entry, **shown[key]) for key, entry in callbacks.items()),
+        ],
+        logger=loggers,
     )
     try:
         runner.fit(module, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-    except Interrupted as interrupted:
-        if is_first:
-            print(f"saved {folder / LATEST}: {interrupted}; the same command with resume=auto goes on", file=sys.stderr)
-        sys.exit(128 + interrupted.signal)  # as a shell reports a process that a signal ended
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"stage {name}: out of memory at stage.datamodule.batch_size={datamodule.batch_size}; lower it, choose "
-            "precision=bf16, or a smaller model"
+            f"stage {name}: out of memory at stage.datamodule.batch_size={datamodule.batch_size}; lower it and raise "
+            "accumulate, choose checkpoint_activations=true, precision=bf16 or strategy=fsdp, or a smaller model"
         ) from error
 
-    if runner.is_global_zero:
-        keep_previous(folder / LATEST)
     runner.save_checkpoint(folder / LATEST, weights_only=False)
     if runner.is_global_zero:
-        file = read_stage_file(folder / LATEST, name)
-        write_stage_file(folder / f"{name}.safetensors", file.description, file.state_to_use())
-        print(f"wrote {folder / f'{name}.safetensors'}")
+        export(folder / LATEST, name, folder)
+
+
+def export(checkpoint: Path, stage: str, folder: Path) -> None:
+    """Writes what a checkpoint holds for use, without the state of training, as `FOLDER/STAGE.safetensors`."""
+    file, output = read_stage_file(checkpoint, stage), folder / f"{stage}.safetensors"
+    write_stage_file(output, file.description, file.state_to_use())
+    print(f"wrote {output}")
 
 
 def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> str:

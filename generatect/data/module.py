@@ -15,6 +15,7 @@ from generatect.data.pairs import Pairs
 from generatect.data.sampler import EndlessShuffle
 from generatect.data.split import split_by_patient
 from generatect.errors import InputError
+from generatect.signals import leave_to_parent
 
 
 class PairsDataModule(L.LightningDataModule):
@@ -30,6 +31,7 @@ class PairsDataModule(L.LightningDataModule):
         batch_size: items a batch and process.
         val_fraction: share of the patients kept for validation.
         max_val_items: at most so many validation items.
+        max_train_items: at most so many items to train on; None takes all.
         num_workers: worker processes; 0 loads in the training process.
         cache_dir: folder of computed arrays; None computes low-resolution volumes anew each time.
         seed: of the split and of the order.
@@ -48,6 +50,7 @@ class PairsDataModule(L.LightningDataModule):
         batch_size: int = 4,
         val_fraction: float = 0.1,
         max_val_items: int = 64,
+        max_train_items: int | None = None,
         num_workers: int = 0,
         cache_dir: str | None = None,
         seed: int = 0,
@@ -74,7 +77,7 @@ class PairsDataModule(L.LightningDataModule):
             val_fraction=val_fraction,
             seed=seed,
         )
-        self.train_indices, self.val_indices = parts["train"], parts["val"][:max_val_items]
+        self.train_indices, self.val_indices = parts["train"][:max_train_items], parts["val"][:max_val_items]
         self.bad = BadVolumes(pairs.name, len(self.train_indices) + len(self.val_indices), on_bad, skipped_file)
         if not self.train_indices:
             raise InputError(
@@ -155,5 +158,6 @@ class PairsDataModule(L.LightningDataModule):
             sampler=sampler,  # type: ignore[arg-type]
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=leave_to_parent,
             pin_memory=self.trainer is not None and self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
         )

@@ -1,7 +1,7 @@
 """Prompts to generate from: one on the command line, or a table of them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from generatect.data.rows import read_rows
@@ -22,10 +22,17 @@ _UNSAFE = re.compile(r"^\.|[/\\\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text and the name of the files made from it."""
+    """A text and the name of the files made from it.
+
+    Attributes:
+        name: of the files, without ending.
+        text: what to generate.
+        columns: the other columns of its table, as they are: labels, age, sex, ….
+    """
 
     name: str
     text: str
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
@@ -34,7 +41,8 @@ def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
     Args:
         prompt: a single text.
         prompts: a CSV or .xlsx with a column `prompt` (or `text`, `Text_prompts`) and, if wanted, `name` (or `Names`).
-            A `.nii.gz` or `.nii` at the end of a name goes; rows without a name are numbered.
+            A `.nii.gz` or `.nii` at the end of a name goes; rows without a name are numbered. The other columns, such
+            as labels, come along.
 
     Raises:
         InputError: neither or both given, an empty text, a missing file or column, a name twice or that no file can
@@ -71,7 +79,8 @@ def _read(path: Path) -> list[Prompt]:
             other = taken[name.casefold()]
             raise InputError(f"{path} row {number}: name {name!r} is used twice, in row {other} too; choose another")
         taken[name.casefold()] = number
-        found.append(Prompt(name, text))
+        others = {key: cell for key, cell in row.items() if key not in (text_column, name_column)}
+        found.append(Prompt(name, text, others))
     return found
 
 

@@ -71,6 +71,25 @@ class SliceDataset(Dataset):
 
         return self.bad.first_readable(index, self.indices, read)
 
+    def neighbours(self, index: int, num_slices: int) -> dict:
+        """So many slices in a row from the middle of one volume, whole, as a batch: metrics look along z.
+
+        The low-resolution ones are reconstructions, as in `generate`, unless none are trained on.
+        """
+        depth = self.inputs.preset.grid.shape_zyx[0]
+        first = (depth - num_slices) // 2
+        z_indices = range(first, first + num_slices)
+
+        def read(pair: int) -> dict:
+            source = self.reconstructions if self.reconstruction_prob > 0 else self.inputs
+            return {
+                "highres": self.inputs.slices(pair, z_indices, upscaled=True)[:, None],
+                "lowres": source.slices(pair, z_indices)[:, None],
+                "text": [self.inputs.pairs.text(pair)] * num_slices,
+            }
+
+        return self.bad.first_readable(index, self.indices, read)
+
 
 class SuperResData(PairsDataModule):
     """Batches of slices; volumes and their reconstructions are computed once and read by memory map.
@@ -81,8 +100,8 @@ class SuperResData(PairsDataModule):
         crop: see `SliceDataset`.
         reconstruction_prob: see `SliceDataset`.
         cache_dir: folder of the computed arrays; needed, for full-resolution volumes are large.
-        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, seed, on_bad, skipped_file: see
-            `PairsDataModule`.
+        pairs, preset, batch_size, val_fraction, max_val_items, max_train_items, num_workers, seed, on_bad,
+            skipped_file: see `PairsDataModule`.
 
     Raises:
         InputError: resolutions, crop or probability that do not fit.
@@ -101,6 +120,7 @@ class SuperResData(PairsDataModule):
         batch_size: int = 4,
         val_fraction: float = 0.1,
         max_val_items: int = 64,
+        max_train_items: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
         on_bad: str = "raise",
@@ -113,6 +133,7 @@ class SuperResData(PairsDataModule):
             batch_size=batch_size,
             val_fraction=val_fraction,
             max_val_items=max_val_items,
+            max_train_items=max_train_items,
             num_workers=num_workers,
             cache_dir=cache_dir,
             seed=seed,

@@ -38,8 +38,8 @@ class TransformerData(PairsDataModule):
         tokenizer_sha256: hash of its file, part of the cache's key.
         encode_batch_size: volumes encoded at a time.
         token_cache_dir: folder of the cached tokens.
-        pairs, preset, batch_size, val_fraction, max_val_items, num_workers, cache_dir, seed, on_bad, skipped_file:
-            see `PairsDataModule`.
+        pairs, preset, batch_size, val_fraction, max_val_items, max_train_items, num_workers, cache_dir, seed, on_bad,
+            skipped_file: see `PairsDataModule`.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class TransformerData(PairsDataModule):
         batch_size: int = 4,
         val_fraction: float = 0.1,
         max_val_items: int = 64,
+        max_train_items: int | None = None,
         num_workers: int = 0,
         cache_dir: str | None = None,
         seed: int = 0,
@@ -66,6 +67,7 @@ class TransformerData(PairsDataModule):
             batch_size=batch_size,
             val_fraction=val_fraction,
             max_val_items=max_val_items,
+            max_train_items=max_train_items,
             num_workers=num_workers,
             cache_dir=cache_dir,
             seed=seed,

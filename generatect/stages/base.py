@@ -1,36 +1,45 @@
-"""What the three stages share: the description in the checkpoint, seeded draws, optimizer and schedule."""
+"""What the three stages share: optimizer and schedule, seeded draws, the description in the checkpoint, logs."""
 
-import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from generatect import __version__
-from generatect.checkpoints.resume import go_on
+from generatect.checkpoints.resume import go_on, steps_done
 from generatect.checkpoints.stage_file import DESCRIPTION_KEY, FORMAT
 from generatect.errors import InputError
+from generatect.stages.descent import Descent
+from generatect.stages.draws import COMMON, LAYERS, TRAINING, VALIDATION, SampleDraws, generator_of, positions
+from generatect.stages.optimizers import OptimizerFactory, build_optimizer, regrouped, regrouped_schedule, warmup_cosine
+from generatect.stages.processes import mean_over_processes
 
-MAX_UNSOUND_STEPS = 3
-"""So many batches in a row without a finite loss end the run."""
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SETTLED_KEY = "generatect_settled"
 
 
 class Stage(L.LightningModule):
-    """One stage of training.
+    """One stage of training. A step is a batch: limits, schedules, checkpoints and logs all count batches.
 
     Args:
         description: plain values that rebuild what is trained; written into every checkpoint.
         optimizer: parameters → optimizer.
         warmup_steps: steps of linear warm-up of the learning rate; afterwards it falls along a cosine.
         final_lr_ratio: learning rate at the end, relative to its peak.
+        gradient_clip: largest norm of the gradient of one optimizer's weights; None clips nothing.
+        accumulate: batches whose gradients make one step of the optimizer; worth one batch of as many samples.
         seed: of the draws that training makes (masks, noise, dropped text).
+
+    Attributes:
+        settled: batches whose gradients are in the weights; the ones since wait for the next step of the optimizer.
+        trains_in_turn: whether a backward pass leaves some weights without a gradient, as the turns of a GAN do.
+
+    Raises:
+        InputError: a number below its least.
     """
+
+    trains_in_turn = False
 
     def __init__(
         self,
@@ -39,94 +48,123 @@ class Stage(L.LightningModule):
         optimizer: OptimizerFactory,
         warmup_steps: int = 100,
         final_lr_ratio: float = 0.05,
+        gradient_clip: float | None = None,
+        accumulate: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if accumulate < 1:
+            raise InputError(f"accumulate={accumulate}: expected at least 1")
+        if gradient_clip is not None and gradient_clip <= 0:
+            raise InputError(f"stage.module.gradient_clip={gradient_clip}: expected more than 0, or null for no limit")
+        self.automatic_optimization = False  # see `Descent`
         self.description = description
-        self.make_optimizer = optimizer
+        self.make_optimizers = [optimizer]
         self.warmup_steps, self.final_lr_ratio, self.seed = warmup_steps, final_lr_ratio, seed
-        self._unsound_steps: dict[str, int] = {}
+        self.gradient_clip, self.accumulate = gradient_clip, accumulate
+        self.settled = 0
+        self.descent = Descent(self)
+
+    def trained_by(self, which: int) -> list[nn.Module]:
+        """The networks of optimizer number `which`."""
+        return list(self.children())
+
+    def train_on(self, batch: dict, batch_idx: int) -> None:
+        """Computes the losses of a batch and hands each to `self.descent`."""
+        raise NotImplementedError
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over all trainable parameters, its schedule advanced every step."""
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.warmup_cosine(optimizer), "interval": "step"},
-        }
+        """One optimizer per factory over the trainable parameters of its networks; the first follows the schedule."""
+        first, *others = (
+            build_optimizer(make, self.trained_by(which)) for which, make in enumerate(self.make_optimizers)
+        )
+        return {"optimizer": first, "lr_scheduler": self.warmup_cosine(first)}, *({"optimizer": o} for o in others)
 
-    def warmup_cosine(self, optimizer: Optimizer) -> LambdaLR:
-        """Linear warm-up, then half a cosine down to `final_lr_ratio` at the last step."""
-        warmup, last, floor = self.warmup_steps, self.num_steps, self.final_lr_ratio
-
-        def ratio(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            progress = min(1.0, (step - warmup) / max(1, last - warmup))
-            return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-
-        return LambdaLR(optimizer, ratio)
+    def warmup_cosine(self, optimizer: Optimizer) -> Any:
+        """The schedule of a learning rate over the whole run."""
+        return warmup_cosine(
+            optimizer, warmup_steps=self.warmup_steps, num_steps=self.num_steps, final_ratio=self.final_lr_ratio
+        )
 
     @property
     def num_steps(self) -> int:
         """Training steps of the run, counted in batches."""
         return int(self.trainer.limit_train_batches)
 
-    def draws(self, batch_idx: int, purpose: str = "train") -> torch.Generator:
-        """A CPU generator for one step.
+    @property
+    def num_processes(self) -> int:
+        """Processes that share a batch."""
+        return self.trainer.world_size if self._trainer is not None else 1
 
-        It depends on seed, purpose, step and rank alone, so a resumed run repeats none.
-        """
-        return torch.Generator().manual_seed(self._draw_seed(batch_idx, {"train": 0, "val": 1}[purpose]))
+    @property
+    def window(self) -> range:
+        """The batches whose gradients make the next step of the optimizer; fewer than usual at the end of the run."""
+        return range(self.settled, min(self.settled + self.accumulate, self.num_steps))
+
+    def training_step(self, batch: dict, batch_idx: int) -> None:
+        """One batch; the optimizers step with the last of their window."""
+        self.train_on(batch, batch_idx)
+        window = self.window
+        if batch_idx + 1 == window.stop:
+            self.descent.end_window()
+            for _ in window:  # the schedule counts batches, and moves when the weights do
+                self.lr_schedulers().step()  # type: ignore[union-attr]
+            self.settled = window.stop
+        total = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
+        # What Lightning calls `global_step`: batches here, where it would count the steps of both optimizers of a GAN.
+        total.ready = total.completed = batch_idx + 1
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Makes what layers draw by themselves (dropout) a function of the step too: a resumed run draws the same."""
-        torch.manual_seed(self._draw_seed(batch_idx, 2))
+        torch.manual_seed(generator_of(self.seed, LAYERS, batch_idx, self.global_rank).initial_seed())
 
-    def is_sound(self, loss: Tensor, batch: dict, batch_idx: int, name: str = "loss") -> bool:
-        """Whether a step may follow from this loss; where it is NaN or infinite in any process, none takes the step.
+    def sample_draws(self, num_samples: int, batch_idx: int) -> SampleDraws:
+        """Draws of this process's samples of a batch; every process validates on all samples, with the same draws."""
+        batches = range(batch_idx, batch_idx + 1)
+        if not self.training:
+            return SampleDraws(self.seed, VALIDATION, positions(num_samples, 1, batches))
+        everyone = positions(num_samples, self.num_processes, batches)
+        return SampleDraws(self.seed, TRAINING, everyone[self.global_rank :: self.num_processes])
 
-        Weights and optimizers stay as they are: the gradients of the step before are thrown away, so that nothing of
-        them is applied again.
+    def draws_of_all(self, num_samples: int, batches: range) -> SampleDraws:
+        """Draws of all samples of training batches, those of other processes and of batches to come too."""
+        return SampleDraws(self.seed, TRAINING, positions(num_samples, self.num_processes, batches))
 
-        Raises:
-            InputError: the third such batch in a row.
-        """
-        is_finite = bool(loss.detach().isfinite())
-        if self.trainer.world_size > 1:
-            is_finite = self.trainer.strategy.reduce_boolean_decision(is_finite, all=True)
-        if is_finite:
-            self._unsound_steps[name] = 0
-            return True
-        self._unsound_steps[name] = self._unsound_steps.get(name, 0) + 1
-        self.zero_grad(set_to_none=True)
-        samples = ", ".join(batch.get("name", ())) or "unnamed"
-        what = (
-            f"stage {self.description['stage']}, step {batch_idx + 1}: the {name} is {loss.item()}, samples {samples}"
-        )
-        if self._unsound_steps[name] >= MAX_UNSOUND_STEPS:
-            raise InputError(
-                f"{what}; step {MAX_UNSOUND_STEPS} in a row without a finite {name}; lower stage.module.optimizer.lr, "
-                "choose precision=fp32 or bf16, or look at these samples"
+    def common_draws(self, num_samples: int, batch_idx: int) -> torch.Generator:
+        """Draws that all samples of a step share, by the position of the first of them."""
+        if self.training:
+            return generator_of(
+                self.seed, COMMON, TRAINING, positions(num_samples, self.num_processes, self.window).start
             )
-        print(f"{what}; the step is left out")
-        return False
-
-    def _draw_seed(self, batch_idx: int, purpose: int) -> int:
-        rank = 0 if purpose == 1 else self.global_rank  # every process validates with the same draws
-        return (((self.seed * 3 + purpose) * 1_000_003 + batch_idx) * 4_099 + rank) % 2**63
+        return generator_of(self.seed, COMMON, VALIDATION, batch_idx)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what rebuilds the stage."""
+        """Adds what rebuilds the stage, and how far its weights are."""
         checkpoint[DESCRIPTION_KEY] = {"format": FORMAT, "version": __version__, **self.description}
+        checkpoint[SETTLED_KEY] = self.settled
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on after the checkpoint's last batch."""
-        if self._trainer is not None:
-            go_on(checkpoint, self.num_steps)
+        """Goes on after the last batch that is in the weights."""
+        if self._trainer is None:
+            return
+        self.settled = checkpoint.get(SETTLED_KEY, steps_done(checkpoint))
+        if self.settled < steps_done(checkpoint):  # gradients were gathered and not yet applied: gather them again
+            current = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+            current.update(processed=self.settled, completed=self.settled)
+        go_on(checkpoint, self.num_steps, int(self.trainer.val_check_interval))
+        for which, make in enumerate(self.make_optimizers):
+            networks = self.trained_by(which)
+            optimizer, states = build_optimizer(make, networks), checkpoint["optimizer_states"]
+            states[which] = regrouped(states[which], optimizer, networks)
+            if which == 0:
+                schedules = checkpoint["lr_schedulers"]
+                schedules[0] = regrouped_schedule(schedules[0], len(optimizer.param_groups))
 
     def log_all(self, prefix: str, values: dict[str, Tensor | float], batch_size: int) -> None:
-        """Logs values under `prefix/`, at every step while training and averaged over validation."""
+        """Logs values under `prefix/`, averaged over the processes; at every step of training, and over validation."""
+        if prefix == "train":  # all in one message, where Lightning would send one each
+            numbers = torch.stack([torch.as_tensor(value, device=self.device).float() for value in values.values()])
+            values = dict(zip(values, mean_over_processes(numbers).unbind(), strict=True))
         self.log_dict(
             {f"{prefix}/{key}": value for key, value in values.items()},
             on_step=prefix == "train",

@@ -10,7 +10,9 @@ from generatect.metrics.reconstruction import psnr_of_error
 from generatect.networks.ctvit import CTViT
 from generatect.objectives.adversarial import adaptive_weight, discriminator_loss, hinge_generator_loss
 from generatect.objectives.perceptual import draw_slices, perceptual_mse, take_slices
-from generatect.stages.base import OptimizerFactory, Stage
+from generatect.stages.base import Stage
+from generatect.stages.optimizers import OptimizerFactory
+from generatect.stages.processes import mean_over_processes
 
 
 class CTViTStage(Stage):
@@ -25,11 +27,11 @@ class CTViTStage(Stage):
         perceptual: frozen image features, e.g. VGG16; None trains without perceptual loss, and the adversarial weight
             is then measured against the reconstruction loss.
         discriminator_optimizer: parameters → optimizer of the discriminator.
-        discriminator_every: one discriminator step per so many generator steps.
+        discriminator_every: one discriminator step per so many steps of the tokenizer's optimizer.
         discriminator_start: first step with adversarial loss; before it the tokenizer learns the coarse picture.
         gradient_penalty_weight: of the discriminator.
         gradient_clip: largest gradient norm of either network.
-        description, optimizer, warmup_steps, final_lr_ratio, seed: see `Stage`.
+        description, optimizer, warmup_steps, final_lr_ratio, accumulate, seed: see `Stage`.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class CTViTStage(Stage):
         discriminator_every: int = 3,
         discriminator_start: int = 0,
         gradient_penalty_weight: float = 10.0,
-        gradient_clip: float = 0.5,
+        gradient_clip: float | None = 0.5,
         warmup_steps: int = 100,
         final_lr_ratio: float = 0.05,
+        accumulate: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -54,62 +57,72 @@ class CTViTStage(Stage):
             optimizer=optimizer,
             warmup_steps=warmup_steps,
             final_lr_ratio=final_lr_ratio,
+            gradient_clip=gradient_clip,
+            accumulate=accumulate,
             seed=seed,
         )
-        self.automatic_optimization = False  # two optimizers in turn
         self.ctvit, self.discriminator = ctvit, discriminator
+        self.ctvit.quantizer.learns_at_once = False  # but with the optimizer
         self._perceptual = (perceptual.eval().requires_grad_(False),) if perceptual is not None else ()
-        self.make_discriminator_optimizer = discriminator_optimizer
+        if discriminator is not None:
+            assert discriminator_optimizer is not None, "a discriminator needs its optimizer"
+            self.make_optimizers.append(discriminator_optimizer)
+            self.trains_in_turn = True
         self.discriminator_every, self.discriminator_start = discriminator_every, discriminator_start
-        self.gradient_penalty_weight, self.gradient_clip = gradient_penalty_weight, gradient_clip
+        self.gradient_penalty_weight = gradient_penalty_weight
 
-    def configure_optimizers(self) -> Any:
-        """The tokenizer's optimizer with its schedule, and the discriminator's at a constant rate."""
-        optimizer = self.make_optimizer(self.ctvit.parameters())
-        generator = {"optimizer": optimizer, "lr_scheduler": self.warmup_cosine(optimizer)}
-        if self.discriminator is None:
-            return generator
-        assert self.make_discriminator_optimizer is not None, "a discriminator needs its optimizer"
-        return generator, {"optimizer": self.make_discriminator_optimizer(self.discriminator.parameters())}
+    def trained_by(self, which: int) -> list[nn.Module]:
+        """The tokenizer, or the discriminator, whose learning rate is constant."""
+        return [[self.ctvit, self.discriminator][which]]  # type: ignore[list-item]
 
     def on_fit_start(self) -> None:
         """Brings the frozen features to the device; they are no submodule, so the trainer does not."""
         for network in self._perceptual:
             network.to(self.device)
 
-    def training_step(self, batch: dict, batch_idx: int) -> None:
-        """A generator step, and every `discriminator_every` batches a discriminator step on the same slices."""
-        volume = batch["volume"]
-        codebook = [buffer.clone() for buffer in self.ctvit.buffers()]  # the forward pass moves it
+    def train_on(self, batch: dict, batch_idx: int) -> None:
+        """A generator step, and every `discriminator_every` steps a discriminator step on the same slices."""
+        volume, window = batch["volume"], self.window
         output = self.ctvit(volume)
-        reconstruction_loss = (output.reconstruction - volume).square().mean()
-        index = draw_slices(len(volume), volume.shape[2], self.draws(batch_idx))
-        real, fake = take_slices(volume, index), take_slices(output.reconstruction, index)
+        reconstruction = output.reconstruction.float()
+        draws = self.sample_draws(len(volume), batch_idx)
+        index = draws.each(lambda generator: draw_slices(1, volume.shape[2], generator))
+        real, fake = take_slices(volume, index), take_slices(reconstruction, index)
 
-        losses = {"reconstruction": reconstruction_loss, "commitment": output.commitment_loss}
-        if self._perceptual:
-            losses["perceptual"] = perceptual_mse(self._perceptual[0], real, fake)
-        adversarial = self.discriminator is not None and batch_idx >= self.discriminator_start
-        if adversarial:
-            losses["adversarial"] = self._weighted_adversarial_loss(fake, losses)
+        losses = {"reconstruction": (reconstruction - volume).square().mean(), "commitment": output.commitment_loss}
+        adversarial = self.discriminator is not None and window.start >= self.discriminator_start
+        with torch.autocast(volume.device.type, enabled=False):  # these are small, and delicate in half precision
+            if self._perceptual:
+                losses["perceptual"] = perceptual_mse(self._perceptual[0], real, fake)
+            if adversarial:
+                losses["adversarial"] = self._weighted_adversarial_loss(reconstruction, fake, losses)
         loss = sum(losses.values(), torch.zeros((), device=volume.device))
-        is_sound = self.is_sound(loss, batch, batch_idx)
-        if is_sound:
-            self._step(0, loss)
-        self.lr_schedulers().step()  # type: ignore[union-attr]  # it counts batches
-        if not is_sound:
-            for buffer, before in zip(self.ctvit.buffers(), codebook, strict=True):
-                buffer.copy_(before)
-            return
-        self.log_all("train", {**losses, "perplexity": output.perplexity}, len(volume))
+        if self.descent.descend(loss, batch, batch_idx):
+            self.log_all("train", {**losses, "perplexity": output.perplexity}, len(volume))
+            if adversarial and self._num_windows(window) % self.discriminator_every == 0:
+                self._train_discriminator(real, fake, batch, batch_idx)
+        if batch_idx + 1 == window.stop:
+            if self.descent.is_spoiled():
+                self.ctvit.quantizer.forget()
+            else:
+                self.ctvit.quantizer.learn()
 
-        if adversarial and batch_idx % self.discriminator_every == self.discriminator_every - 1:
+    def _train_discriminator(self, real: Tensor, fake: Tensor, batch: dict, batch_idx: int) -> None:
+        with torch.autocast(real.device.type, enabled=False):
             result = discriminator_loss(
-                self.discriminator, real, fake, gradient_penalty_weight=self.gradient_penalty_weight
+                self.discriminator,  # type: ignore[arg-type]
+                real,
+                fake,
+                gradient_penalty_weight=self.gradient_penalty_weight,
             )
-            if self.is_sound(result.loss, batch, batch_idx, "discriminator's loss"):
-                self._step(1, result.loss)
-            self.log_all("train", {"discriminator": result.hinge, "penalty": result.gradient_penalty}, len(volume))
+        self.descent.descend(
+            result.loss, batch, batch_idx, which=1, name="discriminator's loss", log="discriminator_gradient_norm"
+        )
+        self.log_all("train", {"discriminator": result.hinge, "penalty": result.gradient_penalty}, len(real))
+
+    def _num_windows(self, window: range) -> int:
+        """Steps of the tokenizer's optimizer with this one, counted over the run; the last may be of fewer batches."""
+        return -(-window.stop // self.accumulate)
 
     def validation_step(self, batch: dict, batch_idx: int) -> Tensor:
         """Reconstruction error, contrast within slices and use of the codebook, on held-out volumes."""
@@ -128,23 +141,35 @@ class CTViTStage(Stage):
         """PSNR of the mean error (dB, over the 2000 HU range), and use and perplexity of the codebook."""
         counts = torch.bincount(torch.cat(self._val_ids), minlength=self.ctvit.quantizer.num_codes).float()
         use = codebook_use(counts)
-        self.log("val/psnr", psnr_of_error(self.trainer.callback_metrics["val/reconstruction"].item()), prog_bar=True)
-        self.log_dict({"val/perplexity": use.perplexity, "val/codes_used": use.used})
+        psnr = psnr_of_error(self.trainer.callback_metrics["val/reconstruction"].item())
+        self.log("val/psnr", psnr, prog_bar=True, sync_dist=True)
+        self.log_dict({"val/perplexity": use.perplexity, "val/codes_used": use.used}, sync_dist=True)
 
     def preview(self, batch: dict) -> dict[str, Tensor]:
         """Volumes "1 z y x" to look at, by title."""
         reconstruction = self.ctvit(batch["volume"][:1]).reconstruction
         return {"real": batch["volume"][0], "reconstruction": reconstruction[0]}
 
-    def _weighted_adversarial_loss(self, fake: Tensor, losses: dict[str, Tensor]) -> Tensor:
-        loss = hinge_generator_loss(self.discriminator(fake))
-        reference = losses.get("perceptual", losses["reconstruction"])
-        return adaptive_weight(reference, loss, self.ctvit.last_decoder_weight) * loss
+    def judge(self, batch: dict) -> dict[str, Tensor]:
+        """Values of each item: its reconstruction error, and PSNR in dB over the 2000 HU range."""
+        error = (self.ctvit(batch["volume"]).reconstruction - batch["volume"]).square().mean(dim=(1, 2, 3, 4))
+        return {"reconstruction": error, "psnr": 10 * (4 / error).log10()}
 
-    def _step(self, which: int, loss: Tensor) -> None:
-        optimizers = self.optimizers()
-        optimizer = optimizers[which] if isinstance(optimizers, list) else optimizers
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip, gradient_clip_algorithm="norm")
-        optimizer.step()
+    def compare(self, batch: dict, seed: int) -> tuple[Tensor, Tensor]:
+        """Real volumes "b 1 z y x" and their reconstructions, for metrics; nothing is drawn with `seed`."""
+        return batch["volume"], self.ctvit(batch["volume"]).reconstruction
+
+    def _weighted_adversarial_loss(self, reconstruction: Tensor, fake: Tensor, losses: dict[str, Tensor]) -> Tensor:
+        discriminator = self.discriminator
+        assert discriminator is not None
+        discriminator.requires_grad_(False)  # it is not this loss's to train
+        loss = hinge_generator_loss(discriminator(fake))
+        discriminator.requires_grad_(True)
+        weight = adaptive_weight(
+            losses.get("perceptual", losses["reconstruction"]),
+            loss,
+            self.ctvit.last_decoder_weight,
+            through=reconstruction,
+            average=mean_over_processes,
+        )
+        return weight * loss

@@ -1,5 +1,6 @@
-"""What no trainer can do with a stage, said before anything is built."""
+"""What no trainer can do with a stage, said before anything is built: the one table of it."""
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,39 +8,85 @@ import torch
 
 from generatect.errors import InputError
 
+OWNED = {
+    "accumulate_grad_batches": "accumulate={value}",
+    "gradient_clip_val": "stage.module.gradient_clip={value}",
+    "gradient_clip_algorithm": "stage.module.gradient_clip=NORM, which clips by the norm",
+    "limit_train_batches": "steps={value}",
+    "max_steps": "steps={value}",
+    "min_steps": "steps={value}",
+    "max_time": "SIGTERM or SIGUSR1 at that time, which saves and ends the run",
+    "val_check_interval": "val_every={value}",
+    "check_val_every_n_epoch": "val_every=BATCHES",
+    "callbacks": "the group callbacks",
+    "logger": "the group logger",
+    "use_distributed_sampler": "the default, false: the data modules share the data out",
+}
+"""Settings of the trainer that something else decides, and what to set instead."""
+DEFAULTS = {
+    "use_distributed_sampler": False,
+    "max_steps": -1,
+    "check_val_every_n_epoch": 1,
+    "accumulate_grad_batches": 1,
+}
 
-def check_trainer(stage: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
-    """Refuses combinations of stage, precision, strategy and accelerator that cannot work.
+PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "16-mixed": "fp16"}
+STRATEGIES = ("generatect.stages.strategies.ReplicatedStrategy", "generatect.stages.strategies.ShardedStrategy")
+
+
+def check_trainer(stage: Mapping[str, Any], trainer: Mapping[str, Any], *, compile: bool = False) -> None:
+    """Refuses settings and combinations that cannot work.
 
     Args:
-        stage: its `name` and the networks to be `averaged`.
+        stage: its `name`.
         trainer: arguments of `lightning.Trainer`.
+        compile: whether networks are to be compiled.
 
     Raises:
         InputError: naming the setting and what to choose instead.
     """
-    accelerator, precision = trainer.get("accelerator", "auto"), str(trainer.get("precision", ""))
-    is_ctvit, sharded = stage["name"] == "ctvit", _is_sharded(trainer.get("strategy"))
-    if is_ctvit and sharded:  # its adaptive weight and its clipping need whole weights and whole gradients
-        raise InputError("strategy=fsdp: stage ctvit needs its weights whole; use strategy=ddp")
-    if is_ctvit and "16" in precision and "bf16" not in precision:  # it steps by hand, and nobody unscales for it
-        raise InputError(f"trainer.precision={precision}: stage ctvit cannot scale its losses; use precision=bf16")
-    if sharded and stage.get("averaged"):
+    for key, instead in OWNED.items():
+        value = trainer.get(key)
+        if value is not None and value != DEFAULTS.get(key):
+            raise InputError(f"trainer.{key}={value}: not for this training; use {instead.format(value=value)}")
+    accelerator, precision = trainer.get("accelerator", "auto"), str(trainer.get("precision", "32-true"))
+    target = _target(trainer.get("strategy", "auto"))
+    if target != "auto" and target not in STRATEGIES:
+        raise InputError(f"trainer.strategy={target}: not for this training; use strategy=single, ddp or fsdp")
+    devices, num_nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
+    if target == "auto" and (num_nodes != 1 or str(devices) not in ("1", "[0]")):
         raise InputError(
-            f"stage.averaged={list(stage['averaged'])}: weights that strategy=fsdp shards cannot be averaged; "
-            "use strategy=ddp or stage.averaged=[]"
+            f"trainer.devices={devices}, trainer.num_nodes={num_nodes}: strategy=single is one process; use "
+            "strategy=ddp or fsdp"
         )
     if not _is_there(accelerator):
-        choice = "strategy=ddp" if sharded else "trainer.accelerator=cpu"
-        raise InputError(f"trainer.accelerator={accelerator}: no GPU found here; use {choice} or a machine with one")
+        raise InputError(
+            f"trainer.accelerator={accelerator}: no GPU found here; use trainer.accelerator=cpu or a machine with one"
+        )
+    if precision not in PRECISIONS:
+        raise InputError(f"trainer.precision={precision}: expected precision={', '.join(PRECISIONS.values())}")
+    on_cpu = _is_on_cpu(accelerator)
+    if on_cpu and precision == "16-mixed":
+        raise InputError("precision=fp16: CPUs cannot train in it; use precision=bf16 or fp32, or a GPU")
+    if compile and target == STRATEGIES[1]:
+        raise InputError("compile=true: not with strategy=fsdp, whose blocks come and go; use strategy=ddp")
+    if compile and on_cpu and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
+        raise InputError("compile=true: needs a C++ compiler, and none is found here; install one or use compile=false")
 
 
-def _is_sharded(strategy: Any) -> bool:
-    name = strategy.get("_target_", "") if isinstance(strategy, Mapping) else str(strategy)
-    return "fsdp" in name.lower()
+def _target(strategy: Any) -> str:
+    return str(strategy.get("_target_", "auto")) if isinstance(strategy, Mapping) else str(strategy)
+
+
+def _is_on_cpu(accelerator: Any) -> bool:
+    return accelerator == "cpu" or (accelerator == "auto" and not _has_gpu())
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def _is_there(accelerator: Any) -> bool:
     if accelerator == "gpu":
-        return torch.cuda.is_available() or torch.backends.mps.is_available()
+        return _has_gpu()
     return accelerator != "cuda" or torch.cuda.is_available()

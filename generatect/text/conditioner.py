@@ -1,6 +1,6 @@
 """Text to what a network is conditioned on: an encoder, perhaps an adapter, perhaps a cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -67,10 +67,18 @@ class TextConditioner(nn.Module):
             "clean_prompt": self.clean,
         }
 
-    def forward(self, texts: list[str]) -> TextFeatures:
-        """Features "b l width" and mask "b l" on the module's device; padded positions are exactly 0."""
+    def forward(self, texts: list[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
+        """Features "b l width" and mask "b l" on the module's device; padded positions are exactly 0.
+
+        Args:
+            texts: of the batch.
+            generators: one for each text, of what a trained encoder draws in training; None: torch's own.
+        """
         texts = [clean_prompt(text) for text in texts] if self.clean else texts
-        text = self._encode_frozen(texts) if self._encoder[0].is_frozen else self._encoder[0](texts)
+        if self._encoder[0].is_frozen:
+            text = self._encode_frozen(texts)
+        else:
+            text = cast(Any, self._encoder[0])(texts, *(() if generators is None else (generators,)))
         return text if self.adapter is None else self.adapter(text)
 
     def _encode_frozen(self, texts: list[str]) -> TextFeatures:
@@ -102,15 +110,27 @@ def build_conditioner(description: Mapping[str, Any], cache_dir: str | None = No
     Raises:
         InputError: an unknown kind or argument, or an encoder that cannot be built.
     """
+    check_conditioner(description)
+    arguments = dict(description["encoder"])
+    encoder = _ENCODERS[arguments.pop("kind")](**arguments)
+    adapter = description.get("adapter")
+    if adapter is not None:
+        adapter = ConvTextAdapter(
+            **{"width_in": encoder.width, **adapter}
+        )  # follows from the encoder unless it is said
+    return TextConditioner(encoder, adapter, cache_dir, clean=bool(description.get("clean_prompt", False)))
+
+
+def check_conditioner(description: Mapping[str, Any]) -> None:
+    """Checks what `build_conditioner` will build, without building it.
+
+    Raises:
+        InputError: an unknown kind or argument, or a value that cannot be.
+    """
     arguments = dict(description["encoder"])
     kind = arguments.pop("kind", None)
     if kind not in _ENCODERS:
         raise InputError(f"text_encoder.encoder.kind: {kind!r} is unknown, {did_you_mean(str(kind), list(_ENCODERS))}")
     check_arguments(_ENCODERS[kind], arguments, "text_encoder.encoder")
-    encoder = _ENCODERS[kind](**arguments)
-    adapter = description.get("adapter")
-    if adapter is not None:
-        adapter = {"width_in": encoder.width, **adapter}  # follows from the encoder unless it is said
-        check_arguments(ConvTextAdapter, adapter, "text_encoder.adapter")
-        adapter = ConvTextAdapter(**adapter)
-    return TextConditioner(encoder, adapter, cache_dir, clean=bool(description.get("clean_prompt", False)))
+    if description.get("adapter") is not None:
+        check_arguments(ConvTextAdapter, description["adapter"], "text_encoder.adapter")

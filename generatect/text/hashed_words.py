@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,13 +66,21 @@ class HashedWordEncoder(nn.Module):
         tokens = _TOKEN.findall(text.lower())[: self.max_tokens]
         return [zlib.crc32(token.encode()) % self.num_buckets + 1 for token in tokens]
 
-    def forward(self, texts: list[str]) -> TextFeatures:
-        """Features "b l width"; a text without words is all padding."""
+    def forward(self, texts: list[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
+        """Features "b l width"; a text without words is all padding.
+
+        Args:
+            texts: of the batch.
+            generators: one for each text, on the CPU, to draw the words that training blanks; None: torch's own.
+        """
         rows = [self.rows(text) for text in texts]
         longest = max(1, *map(len, rows))
         padded = [row + [PADDING] * (longest - len(row)) for row in rows]
         index = torch.tensor(padded, device=self.embedding.weight.device)
         features = self.embedding(index)
         if self.training and self.word_dropout_prob > 0:
-            features = features * (torch.rand(index.shape, device=index.device) >= self.word_dropout_prob)[..., None]
+            drawn = torch.ones(index.shape)
+            for i, row in enumerate(rows):
+                drawn[i, : len(row)] = torch.rand(len(row), generator=None if generators is None else generators[i])
+            features = features * (drawn >= self.word_dropout_prob).to(index.device)[..., None]
         return TextFeatures(features, index != PADDING)

@@ -21,7 +21,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from generatect.config.build import build
-from generatect.config.command import resolve
+from generatect.config.job import resolve
 from generatect.config.resolvers import config_folder, register_resolvers
 from generatect.data.cache import ArrayCache
 from generatect.data.inputs import ModelInputs

@@ -1,8 +1,9 @@
-"""Training in two processes on one machine: one codebook, one cache, one voice."""
+"""Training in two processes that plain python starts: one codebook, one cache, one voice, one error."""
 
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -21,14 +22,29 @@ def keep(stage):
 CTViTStage.on_train_end = keep
 run_command("train", train)
 """
+# One process fails, as for a scan that it alone has met.
+FAILING = SCRIPT.replace(
+    "CTViTStage.on_train_end = keep",
+    """
+from generatect.errors import InputError
+before = CTViTStage.train_on
+
+def fail(stage, batch, batch_idx):
+    if stage.global_rank == 1 and batch_idx == 1:
+        raise InputError("scan_7.nii.gz: cannot be read; expected a NIfTI file")
+    before(stage, batch, batch_idx)
+
+CTViTStage.train_on = fail
+""",
+)
 
 
 @pytest.fixture
 def run_two(tmp_path):
     """Function that trains in two processes and returns how the first ended."""
 
-    def run(*overrides: str) -> subprocess.CompletedProcess:
-        (tmp_path / "script.py").write_text(SCRIPT)
+    def run(*overrides: str, script: str = SCRIPT) -> subprocess.CompletedProcess:
+        (tmp_path / "script.py").write_text(script)
         small = ["model=tiny", "data.pairs.num=20", "steps=4", "val_every=4", "stage.datamodule.batch_size=2"]
         two = ["strategy=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
         where = [f"output={tmp_path / 'out'}", f"cache_dir={tmp_path / 'cache'}"]
@@ -52,3 +68,13 @@ def test_both_processes_end_with_one_codebook(run_two, tmp_path):
     assert torch.equal(first["cluster_size"], second["cluster_size"])
     assert ended.stdout.count("volumes to train") == 1
     assert (tmp_path / "out" / "ctvit.safetensors").is_file()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_an_error_in_one_process_ends_both_in_one_line(run_two, strategy):
+    start = time.monotonic()
+    ended = run_two("stage=ctvit", f"strategy={strategy}", "~callbacks.throughput", script=FAILING)
+    assert ended.returncode != 0
+    assert ended.stderr.count("scan_7.nii.gz") == 1
+    assert "Traceback" not in ended.stderr
+    assert time.monotonic() - start < 200  # and not after the half hour that a collective waits
