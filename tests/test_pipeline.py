@@ -1,9 +1,11 @@
 """The three stages as one: what the files say is what samples."""
 
+import pytest
 import torch
 
 from generatect.checkpoints.stage_file import read_stage_file, write_stage_file
-from generatect.pipeline import TextToCT, TokenOptions
+from generatect.errors import InputError
+from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 
 
 def test_a_trained_token_critic_decides_what_is_sampled_again(tiny_weights, tmp_path):
@@ -21,3 +23,41 @@ def test_a_trained_token_critic_decides_what_is_sampled_again(tiny_weights, tmp_
     volumes = [model.sample_lowres(["Clear."], 0, TokenOptions(steps=6)) for model in (critical, trusting, critical)]
     assert not torch.equal(volumes[0], volumes[1])
     assert torch.equal(volumes[0], volumes[2])
+
+
+def test_where_and_how_it_is_computed_hardly_shows(tiny_weights):
+    model = TextToCT.load(str(tiny_weights), "cpu")
+    lowres = model.sample_lowres(["Clear."], 0, TokenOptions(steps=3))
+    by_slices = model.sample_lowres(["Clear."], 0, TokenOptions(steps=3, dense_bias=False, offload=True))
+    torch.testing.assert_close(by_slices, lowres)
+    half = model.sample_lowres(["Clear."], 0, TokenOptions(steps=3, precision="bf16"))
+    assert half.dtype == torch.float32
+    assert half.isfinite().all()
+
+    full = model.upscale(lowres[0], "Clear.", 0, UpscaleOptions(steps=2))
+    rounded = model.upscale(lowres[0], "Clear.", 0, UpscaleOptions(steps=2, precision="bf16", sampler="dpmpp"))
+    assert (rounded - full).abs().max() < 0.1
+    torch.testing.assert_close(model.upscale(lowres[0], "Clear.", 0, UpscaleOptions(steps=2, offload=True)), full)
+
+
+def test_ids_can_be_watched_and_sampling_ended(tiny_weights):
+    class Enough(Exception):
+        pass
+
+    def watch(step, ids):
+        seen.append((step, int((ids == model.maskgit.mask_id).sum())))
+        if step == 2:
+            raise Enough
+
+    model, seen = TextToCT.load(str(tiny_weights), "cpu"), []
+    with pytest.raises(Enough):
+        model.sample_lowres(["Clear."], 0, TokenOptions(steps=6), on_ids=watch)
+    assert [step for step, _ in seen] == [0, 1, 2]
+    assert seen[0][1] == 12 >= seen[1][1] > seen[2][1]
+
+
+@pytest.mark.parametrize("options", [{"precision": "fp8"}, {"precision": ""}])
+def test_no_such_precision(tiny_weights, options):
+    model = TextToCT.load(str(tiny_weights), "cpu")
+    with pytest.raises(InputError, match="choose one of"):
+        model.sample_lowres(["Clear."], 0, TokenOptions(steps=1, **options))

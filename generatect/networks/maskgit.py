@@ -1,11 +1,14 @@
 """MaskGIT: text-conditional prediction of masked tokens (arXiv:2202.04200; GenerateCT §3.2; spec §2)."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from generatect.networks.compat import Compat
-from generatect.networks.position_bias import ContinuousPositionBias
+from generatect.networks.position_bias import MAX_DENSE_BYTES, ContinuousPositionBias
+from generatect.networks.prepared import Prepared, twice
 from generatect.networks.token_embedding import TokenEmbedding
 from generatect.networks.transformer import Transformer
 
@@ -24,6 +27,9 @@ class MaskGIT(nn.Module):
         dim_head: width of a head, and of the position bias's hidden layers.
         text_width: width of the text features.
         compat: "released" for the published weights, see `generatect.networks.compat`.
+
+    Attributes:
+        max_dense_bytes: of the position bias, see `RelativeBias`; lower it where memory is short.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class MaskGIT(nn.Module):
     ) -> None:
         super().__init__()
         self.mask_id = num_tokens
+        self.max_dense_bytes = MAX_DENSE_BYTES
         self.text_width = text_width
         self.embedding = TokenEmbedding(num_tokens=num_tokens, max_tokens=max_tokens, dim=dim)
         self.position_bias = ContinuousPositionBias(num_axes=3, heads=heads, hidden=dim_head)
@@ -73,10 +80,35 @@ class MaskGIT(nn.Module):
         Raises:
             InputError: the grid holds more than `max_tokens` tokens.
         """
+        tokens = self.embed(ids)
+        context, mask = visible_text(tokens, self.text_width, text_features, text_mask, drop_text)
+        bias = self.position_bias(ids.shape[1:], self.max_dense_bytes)
+        return self.to_logits(self.transformer(tokens, bias, self.transformer.read(context, mask)))
+
+    def embed(self, ids: Int[Tensor, "b t h w"]) -> Float[Tensor, "b t h w d"]:
+        """Embedded tokens, which learn at a tenth of the gradient."""
         tokens = self.embedding(ids)
-        tokens = tokens * GRADIENT_SHRINK + tokens.detach() * (1 - GRADIENT_SHRINK)  # steadies training (CogView)
-        context, context_mask = visible_text(tokens, self.text_width, text_features, text_mask, drop_text)
-        return self.to_logits(self.transformer(tokens, self.position_bias(ids.shape[1:]), context, context_mask))
+        return tokens * GRADIENT_SHRINK + tokens.detach() * (1 - GRADIENT_SHRINK)  # steadies training (CogView)
+
+    def prepare(
+        self,
+        token_grid: Sequence[int],
+        text_features: Float[Tensor, "b l c"],
+        text_mask: Bool[Tensor, "b l"],
+        *,
+        guided: bool,
+    ) -> Prepared:
+        """The network for all steps of a generation: position bias and text are read once.
+
+        Args:
+            token_grid: (t, h, w) of all ids to come.
+            text_features: features of the reports.
+            text_mask: true where there is text.
+            guided: whether the pass without text is wanted, too.
+        """
+        contexts = self.transformer.read(*twice(text_features, text_mask, guided=guided))
+        bias = self.position_bias(token_grid, self.max_dense_bytes)
+        return Prepared(lambda ids: self.transformer(self.embed(ids), bias, contexts), self.to_logits)
 
 
 def visible_text(

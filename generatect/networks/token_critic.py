@@ -1,10 +1,13 @@
 """Token critic: which of the tokens that MaskGIT filled in look wrong (arXiv:2209.04439; spec §2)."""
 
+from collections.abc import Sequence
+
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from generatect.networks.compat import Compat
 from generatect.networks.maskgit import visible_text
+from generatect.networks.prepared import Prepared, twice
 from generatect.networks.token_embedding import TokenEmbedding
 from generatect.networks.transformer import Transformer
 
@@ -48,5 +51,20 @@ class TokenCritic(nn.Module):
     ) -> Float[Tensor, "b t h w"]:
         """Logit of "this token is wrong" for every token. Args are those of `MaskGIT.forward`, with no id masked."""
         tokens = self.embedding(ids)
-        context, context_mask = visible_text(tokens, self.text_width, text_features, text_mask, drop_text)
-        return self.to_logits(self.transformer(tokens, None, context, context_mask)).squeeze(-1)
+        context, mask = visible_text(tokens, self.text_width, text_features, text_mask, drop_text)
+        return self._to_score(self.transformer(tokens, None, self.transformer.read(context, mask)))
+
+    def prepare(
+        self,
+        token_grid: Sequence[int],
+        text_features: Float[Tensor, "b l c"],
+        text_mask: Bool[Tensor, "b l"],
+        *,
+        guided: bool,
+    ) -> Prepared:
+        """The critic for all steps of a generation. Args are those of `MaskGIT.prepare`; the grid does not matter."""
+        contexts = self.transformer.read(*twice(text_features, text_mask, guided=guided))
+        return Prepared(lambda ids: self.transformer(self.embedding(ids), None, contexts), self._to_score)
+
+    def _to_score(self, hidden: Float[Tensor, "*s d"]) -> Float[Tensor, "*s"]:
+        return self.to_logits(hidden).squeeze(-1)

@@ -1,14 +1,20 @@
 """The transformer of CT-ViT and MaskGIT: tokens stay on their grid, and attention runs along some of its axes."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
-from einops import parse_shape, rearrange
+from einops import parse_shape, rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from generatect.networks.attention import CrossAttention, SelfAttention
+from generatect.networks.attention import Context, CrossAttention, SelfAttention
 from generatect.networks.compat import Compat, is_released
+from generatect.networks.position_bias import RelativeBias
+
+_ALIGNED = 16  # numbers of fp32 in a cache line; tensor cores want a multiple of 8
+_TOKENS_PER_CHUNK = 1024  # on a CPU, whose caches then keep the hidden layer
 
 Axes = Literal["h w", "t", "t h w"]
 SEQUENCES: dict[str, str] = {"h w": "(b t) (h w) d", "t": "(b h w) t d", "t h w": "b (t h w) d"}
@@ -44,19 +50,30 @@ class PositionConvolution(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Gated feed-forward with its pre-norm: value · GELU(gate) (GEGLU, arXiv:2002.05202), inner width ⌊8/3·dim⌋."""
+    """Gated feed-forward with its pre-norm: value · GELU(gate) (GEGLU, arXiv:2002.05202), inner width ⌊8/3·dim⌋.
+
+    That width is odd at published size (1,365), which products of matrices dislike: zeros fill it up for computing.
+    """
 
     def __init__(self, *, dim: int) -> None:
         super().__init__()
         inner = 8 * dim // 3
+        self.padding = -inner % _ALIGNED
         self.norm = nn.LayerNorm(dim)
         self.to_hidden = nn.Linear(dim, 2 * inner, bias=False)
         self.to_out = nn.Linear(inner, dim, bias=False)
 
     def forward(self, tokens: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """Transform every token by itself."""
-        value, gate = self.to_hidden(self.norm(tokens)).chunk(2, dim=-1)
-        return self.to_out(value * F.gelu(gate))
+        to_value_and_gate = F.pad(self.to_hidden.weight.unflatten(0, (2, -1)), (0, 0, 0, self.padding)).flatten(0, 1)
+        to_out = F.pad(self.to_out.weight, (0, self.padding))
+        normed = self.norm(tokens).flatten(0, -2)
+        is_whole = normed.requires_grad or normed.device.type != "cpu"
+        results = []
+        for chunk in normed.split(len(normed) if is_whole else _TOKENS_PER_CHUNK):
+            value, gate = F.linear(chunk, to_value_and_gate).chunk(2, dim=-1)
+            results.append(F.linear(value * F.gelu(gate), to_out))
+        return torch.cat(results).view(tokens.shape)
 
 
 class TransformerLayer(nn.Module):
@@ -90,17 +107,19 @@ class TransformerLayer(nn.Module):
     def forward(
         self,
         tokens: Float[Tensor, "b t h w d"],
-        bias: Float[Tensor, "heads n n"] | None = None,
-        context: Float[Tensor, "b l c"] | None = None,
-        context_mask: Bool[Tensor, "b l"] | None = None,
-    ) -> Float[Tensor, "b t h w d"]:
-        """One layer."""
+        bias: RelativeBias | None = None,
+        context: Context | None = None,
+    ) -> Float[Tensor, "b2 t h w d"]:
+        """One layer; see `Transformer.forward`."""
         sizes = parse_shape(tokens, "b t h w _")
         tokens = tokens + self.position(tokens)
         attended = self.attention(rearrange(tokens, f"b t h w d -> {self.sequences}"), bias)
         tokens = tokens + rearrange(attended, f"{self.sequences} -> b t h w d", **sizes)
         if self.cross_attention is not None:
-            attended = self.cross_attention(rearrange(tokens, "b t h w d -> b (t h w) d"), context, context_mask)
+            assert context is not None, "cross-attention without a context"
+            if len(context.keys) > len(tokens):  # until here nothing depends on the context
+                tokens = repeat(tokens, "b ... -> (times b) ...", times=len(context.keys) // len(tokens))
+            attended = self.cross_attention(rearrange(tokens, "b t h w d -> b (t h w) d"), context)
             tokens = tokens + attended.reshape(tokens.shape)
         return tokens + self.feedforward(tokens)
 
@@ -146,21 +165,25 @@ class Transformer(nn.Module):
         )
         self.norm = nn.LayerNorm(dim, bias=False)
 
+    def read(self, context: Float[Tensor, "b l c"], mask: Bool[Tensor, "b l"]) -> list[Context]:
+        """The context as each layer's cross-attention takes it; `mask` is true where it holds something."""
+        return [layer.cross_attention.read(context, mask) for layer in self.layers]  # type: ignore[union-attr,operator]
+
     def forward(
         self,
         tokens: Float[Tensor, "b t h w d"],
-        bias: Float[Tensor, "heads n n"] | None = None,
-        context: Float[Tensor, "b l c"] | None = None,
-        context_mask: Bool[Tensor, "b l"] | None = None,
-    ) -> Float[Tensor, "b t h w d"]:
+        bias: RelativeBias | None = None,
+        contexts: Sequence[Context] | None = None,
+    ) -> Float[Tensor, "b2 t h w d"]:
         """Run the layers.
 
         Args:
             tokens: the grid.
-            bias: added to the logits of self-attention in every layer; n is the length of one attended sequence.
-            context: what cross-attention reads, where the transformer has one.
-            context_mask: true where the context holds something.
+            bias: added to the logits of self-attention in every layer, between the tokens of one attended sequence.
+            contexts: what `read` gave, where the transformer has cross-attention. For a multiple of the items, each
+                item meets the first context of every round, and so on (guidance: all with text, then all without);
+                what comes before the first cross-attention is computed once for them all.
         """
-        for layer in self.layers:
-            tokens = layer(tokens, bias, context, context_mask)
+        for layer, context in zip(self.layers, contexts or [None] * len(self.layers), strict=True):
+            tokens = layer(tokens, bias, context)
         return self.norm(tokens)

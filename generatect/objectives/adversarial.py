@@ -75,6 +75,8 @@ def adaptive_weight(
     generator_loss: Float[Tensor, ""],
     last_weight: Float[Tensor, "..."],
     *,
+    through: Float[Tensor, "..."] | None = None,
+    average: Callable[[Tensor], Tensor] | None = None,
     max_weight: float = 1e4,
     epsilon: float = 1e-8,
 ) -> Float[Tensor, ""]:
@@ -82,9 +84,26 @@ def adaptive_weight(
 
     Both losses then push the last decoder layer equally hard, whatever their scales (Esser et al. 2021, "Taming
     Transformers", eq. 7). Both graphs are kept for the backward pass that follows.
+
+    Args:
+        perceptual_loss: the reference.
+        generator_loss: to be weighted.
+        last_weight: of the last decoder layer.
+        through: what both losses see of `last_weight`, in fp32. The gradients pass it at a scale of 1, so that none
+            vanishes in a decoder of half precision.
+        average: of a gradient over the processes that share a batch.
+        max_weight: largest weight.
+        epsilon: keeps a vanished gradient from dividing.
     """
-    perceptual_norm, generator_norm = (
-        torch.autograd.grad(loss, last_weight, retain_graph=True)[0].float().norm()
-        for loss in (perceptual_loss, generator_loss)
-    )
-    return (perceptual_norm / (generator_norm + epsilon)).clamp(max=max_weight).detach()
+
+    def norm(loss: Tensor) -> Tensor:
+        if through is None:
+            (gradient,) = torch.autograd.grad(loss, last_weight, retain_graph=True)
+        else:
+            (upper,) = torch.autograd.grad(loss, through, retain_graph=True)
+            scale = upper.abs().amax().clamp(min=torch.finfo(upper.dtype).tiny)
+            (lower,) = torch.autograd.grad(through, last_weight, upper / scale, retain_graph=True)
+            gradient = lower.float() * scale
+        return (gradient if average is None else average(gradient)).float().norm()
+
+    return (norm(perceptual_loss) / (norm(generator_loss) + epsilon)).clamp(max=max_weight).detach()

@@ -25,6 +25,7 @@ def superres_loss(
     noise: Float[Tensor, "b c y x"] | None = None,
     lowres_times: Float[Tensor, " b"] | None = None,
     lowres_noise: Float[Tensor, "b c y x"] | None = None,
+    drop_text: Bool[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
     """Squared error of the predicted velocity, weighted by (1 + SNR)^-gamma.
 
@@ -41,13 +42,15 @@ def superres_loss(
         noise: standard normal.
         lowres_times: of the noise on the low-resolution slices; drawn once for the whole batch, as in the release.
         lowres_noise: standard normal.
+        drop_text: True where a slice's text is withheld.
     """
     batch, device = len(highres), highres.device
 
     def normal() -> Tensor:
         return torch.randn(highres.shape, generator=generator).to(device)
 
-    drop_text = None if text_features is None else draw_dropped(batch, text_drop_prob, generator).to(device)
+    if drop_text is None and text_features is not None:
+        drop_text = draw_dropped(batch, text_drop_prob, generator).to(device)
     times = torch.rand(batch, generator=generator).to(device) if times is None else times
     if lowres_times is None:
         lowres_times = (torch.rand(1, generator=generator) * process.lowres_max_time).expand(batch).to(device)

@@ -77,6 +77,8 @@ def masked_token_loss(
     text_drop_prob: float = 0.25,
     num_steps: int = 18,
     label_smoothing: float = 0.0,
+    mask: Bool[Tensor, "b t h w"] | None = None,
+    drop_text: Bool[Tensor, " b"] | None = None,
 ) -> MaskedTokenLoss:
     """Cross-entropy of randomly hidden tokens.
 
@@ -86,15 +88,19 @@ def masked_token_loss(
         text_features: text, zero where `text_mask` is False.
         text_mask: True at real text tokens.
         mask_id: id that stands for a hidden token.
-        generator: CPU generator of every draw.
+        generator: CPU generator of every draw below that is not given.
         text_drop_prob: probability of withholding a sample's text. Guidance needs it; the release never did (quirk 3).
         num_steps: decoding steps whose mask ratios are trained.
         label_smoothing: as in `torch.nn.functional.cross_entropy`.
+        mask: True at the hidden tokens.
+        drop_text: True where a sample's text is withheld.
     """
     num_samples, device = len(ids), ids.device
-    steps = draw_steps(num_samples, num_steps, generator)
-    mask = random_mask(steps, num_steps, ids[0].numel(), generator).to(device).view_as(ids)
-    drop_text = draw_dropped(num_samples, text_drop_prob, generator).to(device)
+    if mask is None:
+        steps = draw_steps(num_samples, num_steps, generator)
+        mask = random_mask(steps, num_steps, ids[0].numel(), generator).to(device).view_as(ids)
+    if drop_text is None:
+        drop_text = draw_dropped(num_samples, text_drop_prob, generator).to(device)
 
     logits = network(ids.masked_fill(mask, mask_id), text_features, text_mask, drop_text)
     loss = masked_cross_entropy(logits, ids, mask, label_smoothing)
@@ -123,6 +129,7 @@ def token_critic_loss(
     *,
     generator: torch.Generator,
     drop_text: Bool[Tensor, " b"] | None = None,
+    sampled: Int[Tensor, "b t h w"] | None = None,
 ) -> TokenCriticLoss:
     """Binary cross-entropy of "this token is wrong", on tokens sampled at temperature 1 (Lezama et al. 2022).
 
@@ -136,8 +143,9 @@ def token_critic_loss(
         text_mask: True at real text tokens.
         generator: CPU generator of the sampled tokens.
         drop_text: samples whose text the critic does not see.
+        sampled: what `sample_ids` gave for `logits`; None: it is drawn here.
     """
-    sampled = sample_ids(logits, generator)
+    sampled = sample_ids(logits, generator) if sampled is None else sampled
     wrong = sampled != ids
     scores = critic(sampled, text_features, text_mask, drop_text).float()
     loss = F.binary_cross_entropy_with_logits(scores, wrong.float())

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from generatect.errors import InputError
 from generatect.objectives.masking import num_masked
-from generatect.sampling.guidance import guided_scores
+from generatect.sampling.guidance import prepare_guided
 
-# Positions sampled at a time: noise and fp32 logits of all 6,464 tokens × 8,192 codes would be 212 MB each.
+# Positions sampled at a time: logits and noise of all 6,464 tokens × 8,192 codes would be 212 MB each in fp32.
 POSITIONS_PER_CHUNK = 1024
 
 
@@ -40,7 +40,8 @@ def decode_tokens(
     """Samples a grid of token ids from the text.
 
     Args:
-        network: (ids, text_features, text_mask, drop_text) → logits "b t h w v"; the ids may contain `mask_id`.
+        network: (ids, text_features, text_mask, drop_text) → logits "b t h w v"; the ids may contain `mask_id`. One
+            that can prepare itself does so once, see `prepare_guided`; so does a critic.
         token_grid: (t, h, w) of the result, priming tokens included.
         mask_id: id that stands for a hidden token.
         text_features: text, zero where `text_mask` is False; one volume is sampled per row.
@@ -72,6 +73,9 @@ def decode_tokens(
         num_primed = _prime(ids, prime_ids)
     new = ids.flatten(1)[:, num_primed:]  # a view: what is written here is written into ids
 
+    text = (token_grid, text_features, text_mask, guidance)
+    predict = prepare_guided(network, *text)
+    judge = None if critic is None else prepare_guided(critic, *text)
     scores = torch.zeros(new.shape, device=device)
     for step in range(num_steps):
         remaining = (num_steps - 1 - step) / num_steps
@@ -80,16 +84,16 @@ def decode_tokens(
         if on_step is not None:
             on_step(step, ids.clone())
 
-        logits = guided_scores(network, ids, text_features, text_mask, guidance).flatten(1, 3)[:, num_primed:]
+        features = predict.features(ids).flatten(1, 3)[:, num_primed:]
         recorded = None if noise is None else noise(step)
-        sampled, confidence = _sample(logits, masked, temperature * remaining, generator, recorded)
-        del logits  # before the critic's forward, not after
+        sampled, confidence = _sample(features, predict.to_scores, masked, temperature * remaining, generator, recorded)
+        del features  # before the critic's forward, not after
         new.scatter_(1, masked, sampled)
 
-        if critic is None:
+        if judge is None:
             scores = torch.full_like(scores, -1e4).scatter_(1, masked, 1 - confidence)
         elif remaining > 0:
-            scores = guided_scores(critic, ids, text_features, text_mask, guidance).flatten(1)[:, num_primed:].float()
+            scores = judge.to_scores(judge.features(ids)).flatten(1)[:, num_primed:].float()
             uniform = torch.rand(new.shape, generator=generator) if critic_noise is None else critic_noise(step)
             scores = scores + critic_noise_scale * remaining * (uniform.to(device) - 0.5)
     return ids
@@ -122,17 +126,21 @@ def _highest(scores: Float[Tensor, "b n"], num: int) -> Int[Tensor, "b m"]:
 
 
 def _sample(
-    logits: Float[Tensor, "b n v"],
+    features: Float[Tensor, "b n d"],
+    to_logits: Callable[[Tensor], Tensor],
     masked: Int[Tensor, "b m"],
     temperature: float,
     generator: torch.Generator,
     noise: Float[Tensor, "b n v"] | None,
 ) -> tuple[Int[Tensor, "b m"], Float[Tensor, "b m"]]:
-    """Gumbel-max sample at the masked positions, and the probability of each sample at temperature 1."""
-    rows = torch.arange(len(logits), device=logits.device)[:, None]
+    """Gumbel-max sample at the masked positions, and the probability of each sample at temperature 1.
+
+    Logits exist for one chunk of masked positions at a time, and for no other position.
+    """
+    rows = torch.arange(len(features), device=features.device)[:, None]
     sampled, confidence = [], []
     for positions in masked.split(POSITIONS_PER_CHUNK, dim=1):
-        chunk = logits[rows, positions].float()
+        chunk = to_logits(features[rows, positions]).float()
         if noise is None:
             perturbed = gumbel_noise(chunk.shape, generator, chunk.device)
         else:

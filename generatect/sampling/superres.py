@@ -55,23 +55,35 @@ def upscale_slices(
         upscaled_size: pixels of a side of the result.
         num_steps: network evaluations, or pairs of them.
         guidance: scale of classifier-free guidance; 1 costs no unconditional evaluation.
-        sampler: `ancestral` or `ddim`.
+        sampler: `ancestral` (the original's), `ddim` or `dpmpp`.
 
     Raises:
         InputError: unknown sampler, no steps, or guidance without a text.
     """
+    text = _encode(network, text_features, text_mask, guidance)
+    return _refine(network, process, lowres, text, noise, upscaled_size, num_steps, guidance, sampler)
+
+
+def _refine(
+    network: SuperResNetwork,
+    process: SuperResProcess,
+    lowres: Tensor,
+    text: Any,
+    noise: NoiseSource,
+    upscaled_size: int,
+    num_steps: int,
+    guidance: float,
+    sampler: str,
+) -> Tensor:
     if sampler not in SAMPLERS:
         raise InputError(f"sampler={sampler!r}: choose one of {', '.join(SAMPLERS)}")
     if num_steps < 1:
         raise InputError(f"num_steps={num_steps}: expected at least 1")
-    if guidance != 1 and text_features is None:
-        raise InputError(f"guidance={guidance}: needs a text to follow; use guidance=1 without one")
 
     upsampled = process.upsample(lowres.float(), (upscaled_size, upscaled_size))
     lowres_times = torch.full((len(lowres),), process.lowres_sample_time, device=lowres.device)
     lowres_log_snr = process.lowres_log_snr(lowres_times)
     noised_lowres = add_noise(upsampled, noise(), lowres_log_snr)
-    text = _encode(network, text_features, text_mask, guidance)
 
     def predict(x: Tensor, log_snr: Tensor) -> Tensor:
         if guidance == 1:
@@ -103,6 +115,7 @@ def upscale_volume(
     sampler: str = "ancestral",
     slices_per_batch: int = 8,
     correlated_noise: bool = False,
+    fixed_shapes: bool = False,
     on_slices: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "c z y x"]:
     """High-resolution volume in [-1, 1], slice by slice.
@@ -119,9 +132,10 @@ def upscale_volume(
         upscaled_size: pixels of a slice's side in the result.
         num_steps: network evaluations for each slice, or pairs of them.
         guidance: scale of classifier-free guidance; 1 costs no unconditional evaluation.
-        sampler: `ancestral` or `ddim`.
+        sampler: `ancestral` (the original's), `ddim` or `dpmpp`.
         slices_per_batch: slices that the network sees at once.
         correlated_noise: all slices share one noise, so that neighbours agree and details do not flicker along z.
+        fixed_shapes: fill up the last batch, so that a compiled network is compiled once.
         on_slices: called after each batch with the number of slices done and of all.
 
     Raises:
@@ -132,25 +146,19 @@ def upscale_volume(
     channels, num_slices = lowres.shape[:2]
     seeds = torch.randint(2**63 - 1, (num_slices,), generator=generator).tolist()
     upscaled = lowres.new_empty(channels, num_slices, upscaled_size, upscaled_size, dtype=torch.float32)
+    text = _encode(network, text_features, text_mask, guidance)  # once for all slices and steps
+    slices_per_batch = min(slices_per_batch, num_slices)
     for first in range(0, num_slices, slices_per_batch):
-        slices = lowres[:, first : first + slices_per_batch].transpose(0, 1)
-        last = first + len(slices)
-        upscaled[:, first:last] = upscale_slices(
-            network,
-            process,
-            slices,
-            text_features,
-            text_mask,
-            noise=SliceNoise(
-                seeds=seeds[:1] if correlated_noise else seeds[first:last],
-                shape=(len(slices), channels, upscaled_size, upscaled_size),
-                device=lowres.device,
-            ),
-            upscaled_size=upscaled_size,
-            num_steps=num_steps,
-            guidance=guidance,
-            sampler=sampler,
-        ).transpose(0, 1)
+        last = min(first + slices_per_batch, num_slices)
+        begin = max(0, last - slices_per_batch) if fixed_shapes else first
+        noise = SliceNoise(
+            seeds=seeds[:1] if correlated_noise else seeds[begin:last],
+            shape=(last - begin, channels, upscaled_size, upscaled_size),
+            device=lowres.device,
+        )
+        slices = lowres[:, begin:last].transpose(0, 1)
+        refined = _refine(network, process, slices, text, noise, upscaled_size, num_steps, guidance, sampler)
+        upscaled[:, begin:last] = refined.transpose(0, 1)
         if on_slices is not None:
             on_slices(last, num_slices)
     return upscaled
@@ -172,6 +180,8 @@ class SliceNoise:
 def _encode(network: SuperResNetwork, features: Tensor | None, mask: Tensor | None, guidance: float) -> Any:
     """The texts' condition, followed under guidance by that of as many withheld texts."""
     if features is None:
+        if guidance != 1:
+            raise InputError(f"guidance={guidance}: needs a text to follow; use guidance=1 without one")
         return None
     if guidance == 1:
         return network.encode_text(features, mask, None)

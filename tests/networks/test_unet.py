@@ -203,3 +203,37 @@ def test_sizes_that_do_not_halve_are_refused(small):
 def test_settings_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         SuperResUNet(**{**SMALL, **settings})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.no_grad()
+def test_half_precision_is_close_and_leaves_noise_levels_alone(dtype):
+    torch.manual_seed(0)
+    network = SuperResUNet(**SMALL).eval()
+    network.last_convolution.weight.normal_(std=0.1)
+    slices, log_snr, text = torch.randn(2, 1, 8, 12), torch.tensor([-8.0, 8.0]), torch.randn(1, 7, 6)
+    condition = network.encode_text(text)
+    full = network(slices, log_snr, slices, log_snr, text_condition=condition)
+    network.to_precision(dtype)
+    half = network(slices, log_snr, slices, log_snr, text_condition=network.encode_text(text))
+    assert half.dtype == torch.float32
+    assert network.middle[0].second.convolution.weight.dtype == dtype
+    assert network.noise_level.frequencies.dtype == torch.float32
+    assert (half - full).abs().max() < 0.05 * full.abs().max()
+    again = network.to_precision(torch.float32)(slices, log_snr, slices, log_snr)
+    assert again.dtype == torch.float32
+
+
+@torch.no_grad()
+def test_cross_attention_is_that_of_queries_keys_and_values(small):
+    """The maps that are multiplied together beforehand, applied one after the other."""
+    network, _, _ = small
+    attention = network.down[1].entry.attention
+    pixels, tokens = torch.randn(2, 6, 16, dtype=torch.float64), torch.randn(2, 5, 8, dtype=torch.float64)
+    split = (2, 4)  # heads, width
+    query = attention.to_query(attention.norm(pixels)).unflatten(-1, split).transpose(1, 2)
+    key, value = (part.unflatten(-1, split).transpose(1, 2) for part in attention.to_key_value(tokens).chunk(2, -1))
+    null_key, null_value = (null.expand(2, 2, 1, 4) for null in attention.null_key_value)
+    key, value = torch.cat([null_key, key], 2), torch.cat([null_value, value], 2)
+    read = (query @ key.mT / 2).softmax(-1) @ value
+    torch.testing.assert_close(attention(pixels, tokens), attention.to_out(read.transpose(1, 2).flatten(2)))

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generatect.diffusion.process import SuperResProcess
+from generatect.networks import attention, attention_kernels
 from generatect.networks.ctvit import CTViT
 from generatect.networks.discriminator import Discriminator
 from generatect.networks.maskgit import MaskGIT
-from generatect.networks.position_bias import ContinuousPositionBias
+from generatect.networks.position_bias import ContinuousPositionBias, RelativeBias
 from generatect.networks.token_critic import TokenCritic
 from generatect.networks.transformer import PositionConvolution
 from generatect.networks.unet import SuperResUNet
@@ -24,7 +25,7 @@ from generatect.objectives.masking import masked_token_loss, token_critic_loss
 TOKENS = {"num_tokens": 12, "max_tokens": 30, "dim": 16, "depth": 2, "heads": 2, "dim_head": 8, "text_width": 6}
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None) -> Tensor:
+def written_out(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None) -> Tensor:
     logits = torch.einsum("bhid,bhjd->bhij", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         logits = logits.masked_fill(~attn_mask, torch.finfo(logits.dtype).min)
@@ -50,11 +51,23 @@ def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float) -> Ten
     return (logits.exp().sum(-1).log() - logits.gather(-1, target[:, None])[:, 0]).mean()
 
 
-def bias_of_every_pair(self: ContinuousPositionBias, grid: tuple[int, ...]) -> Tensor:
+class BiasOfEveryPair(RelativeBias):
+    """A bias that holds the matrix itself in place of blocks."""
+
+    @property
+    def dense(self) -> Tensor:
+        return self.blocks[..., 0]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: RelativeBias | None, *, scale: float) -> Tensor:
+    return written_out(q, k, v, None if bias is None else bias.dense, scale)
+
+
+def bias_of_every_pair(self: ContinuousPositionBias, grid: tuple[int, ...], max_dense_bytes: int = 0) -> RelativeBias:
     dtype = self.net[0].weight.dtype
     positions = torch.cartesian_prod(*map(torch.arange, grid)).view(-1, len(grid)).to(dtype)
     offsets = positions[:, None] - positions[None, :]
-    return self.net(offsets.sign() * (offsets.abs() + 1).log()).permute(2, 0, 1)
+    return BiasOfEveryPair(self.net(offsets.sign() * (offsets.abs() + 1).log()).permute(2, 0, 1)[..., None])
 
 
 def sum_of_shifts(self: PositionConvolution, grid: Tensor) -> Tensor:
@@ -66,7 +79,8 @@ def sum_of_shifts(self: PositionConvolution, grid: Tensor) -> Tensor:
 
 
 WRITTEN_OUT = {
-    (F, "scaled_dot_product_attention"): attention,
+    (F, "scaled_dot_product_attention"): written_out,
+    (attention, "attend"): attend,
     (F, "layer_norm"): layer_norm,
     (F, "group_norm"): group_norm,
     (F, "cross_entropy"): cross_entropy,
@@ -153,6 +167,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_equal_those_of_an_unfused_reference(name, monkeypatch):
     make, form = LOSSES[name]
+    monkeypatch.setattr(attention_kernels, "MAX_LEARNING_DENSE_BYTES", 0)  # as for a grid of published size
     network, loss = make(form)
     names = [key for key, _ in network.named_parameters()]
     fused = torch.autograd.grad(loss(), list(network.parameters()))

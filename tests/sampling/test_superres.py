@@ -5,7 +5,7 @@ from generatect.diffusion.process import SuperResProcess
 from generatect.diffusion.schedule import alpha_sigma
 from generatect.errors import InputError
 from generatect.networks.unet import SuperResUNet
-from generatect.sampling.diffusion import SAMPLERS, ancestral, ddim
+from generatect.sampling.diffusion import SAMPLERS, ancestral, ddim, dpmpp
 from generatect.sampling.superres import upscale_slices, upscale_volume
 from tests.networks.recorded_unet import recorded_process, recorded_unet
 
@@ -82,9 +82,9 @@ class Oracle:
 
 
 @pytest.mark.parametrize("process", [SuperResProcess(), SuperResProcess.released()], ids=["residual", "released"])
-@pytest.mark.parametrize(("sampler", "tolerance"), [("ancestral", 0.1), ("ddim", 1e-5)])
+@pytest.mark.parametrize(("sampler", "tolerance"), [("ancestral", 0.1), ("ddim", 1e-5), ("dpmpp", 1e-5)])
 def test_a_perfect_network_recovers_the_image(process, sampler, tolerance, volume):
-    """DDIM ends at the estimate itself; the ancestral sampler with the noise that the schedule leaves at time 0."""
+    """Deterministic samplers end at the estimate; the ancestral one with the noise that is left at time 0."""
     slices = volume.transpose(0, 1)
     truth = torch.rand(5, 1, 16, 16, generator=torch.Generator().manual_seed(3)) * 1.8 - 0.9
     x0 = process.to_x0(truth, process.upsample(slices, (16, 16)))
@@ -94,7 +94,7 @@ def test_a_perfect_network_recovers_the_image(process, sampler, tolerance, volum
     assert (upscaled - truth).abs().max() < tolerance
 
 
-@pytest.mark.parametrize("sampler", [ancestral, ddim])
+@pytest.mark.parametrize("sampler", [ancestral, ddim, dpmpp])
 def test_gaussian_data_come_out_with_their_mean_and_deviation(sampler):
     """For x0 ~ N(m, s²) the best denoiser is known, and exact sampling must give that distribution back."""
     mean, deviation = 0.4, 0.5
@@ -112,14 +112,58 @@ def test_gaussian_data_come_out_with_their_mean_and_deviation(sampler):
     assert abs(x.std() - deviation) < 0.02
 
 
+def error_on_gaussian_data(sampler, num_steps: int) -> float:
+    """Error of the last estimate against the exact solution of the ODE, in float64.
+
+    For x0 ~ N(m, s²) the trajectories of the probability-flow ODE keep (x - α·m) / √(α²s² + σ²).
+    """
+    mean, deviation = 0.4, 0.5
+    log_snrs = torch.linspace(-4, 4, num_steps + 1, dtype=torch.float64)
+
+    def parts(log_snr):
+        alpha, sigma = alpha_sigma(log_snr)
+        return alpha, (alpha**2 * deviation**2 + sigma**2).sqrt()
+
+    def denoise(x, log_snr):
+        alpha, spread = (part[:, None, None, None] for part in parts(log_snr))
+        return mean + alpha * deviation**2 / spread**2 * (x - alpha * mean)
+
+    start = torch.randn(1, 1, 20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    (alpha, spread), (last_alpha, last_spread) = parts(log_snrs[0]), parts(log_snrs[-2])
+    last = last_alpha * mean + (start - alpha * mean) / spread * last_spread
+    exact = denoise(last, log_snrs[-2:-1])
+    return (sampler(denoise, log_snrs, lambda: start) - exact).abs().max().item()
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (dpmpp, 2)])
+def test_halving_the_steps_width_divides_the_error_as_the_order_says(sampler, order):
+    coarse, fine = error_on_gaussian_data(sampler, 64), error_on_gaussian_data(sampler, 128)
+    assert coarse / fine == pytest.approx(2**order, rel=0.15)
+
+
+def test_the_second_order_needs_fewer_steps():
+    assert error_on_gaussian_data(dpmpp, 12) < error_on_gaussian_data(ddim, 48)
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("correlated_noise", [False, True])
 def test_the_batch_does_not_matter(sampler, correlated_noise, network, volume, text):
     settings = {"sampler": sampler, "correlated_noise": correlated_noise, "guidance": 2.0}
     at_once = run(network, volume, text, slices_per_batch=5, **settings)
     by_two = run(network, volume, text, slices_per_batch=2, **settings)
+    filled = run(network, volume, text, slices_per_batch=2, fixed_shapes=True, **settings)
     assert at_once.shape == (1, 5, 16, 16)
     torch.testing.assert_close(by_two, at_once, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(filled, at_once, atol=1e-4, rtol=1e-4)
+
+
+def test_fixed_shapes_are_fixed_and_the_text_is_read_once(network, volume, text):
+    batches, texts = [], []
+    network.register_forward_hook(lambda _module, inputs, _output: batches.append(len(inputs[0])))
+    network.text.register_forward_hook(lambda _module, inputs, _output: texts.append(len(inputs[0])))
+    run(network, volume, text, slices_per_batch=2, fixed_shapes=True)
+    assert batches == [2] * 9
+    assert texts == [1]
 
 
 def test_the_seed_decides(network, volume):

@@ -1,0 +1,26 @@
+"""`generate` says beforehand what it will hold, and fits into what it is given."""
+
+import json
+import re
+
+import pytest
+
+
+def test_it_says_what_it_chose_and_what_it_took(command, tiny_weights, tmp_path):
+    small = ("tokens.steps=2", "upscale.steps=1", "device=cpu")
+    ended = command("generate", "prompt=Clear.", f"weights={tiny_weights}", f"output={tmp_path}", *small, "memory=8GB")
+    assert ended.code == 0, ended.err
+    expected = float(re.search(r"fp32, .*peak memory about ([\d.]+) GB", ended.out)[1])
+    assert 0.1 < expected < 8
+    assert re.search(r"took .*peak memory [\d.]+ GB", ended.out)
+    sidecar = json.loads((tmp_path / "generated.json").read_text())
+    assert sidecar["tokens"]["precision"] == sidecar["upscale"]["precision"] == "fp32"
+    assert sidecar["upscale"]["slices_per_batch"] == 4
+
+
+@pytest.mark.parametrize("wrong", ["memory=1MB", "memory=some", "arithmetic=fp8"])
+def test_what_cannot_be_is_one_line(command, tiny_weights, tmp_path, wrong):
+    ended = command("generate", "prompt=Clear.", f"weights={tiny_weights}", f"output={tmp_path}", "device=cpu", wrong)
+    assert ended.code == 2
+    assert len(ended.err.strip().splitlines()) == 1
+    assert wrong.split("=")[0] in ended.err
