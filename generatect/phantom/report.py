@@ -53,7 +53,9 @@ def compose_report(case: PhantomCase, seed: int, wording: str = TRAIN) -> Report
     denied = [name for name, silent in zip(FINDINGS, is_silent, strict=True) if name in absent and not silent]
     if not present and not denied:
         denied = absent
-    sentences = [_name(finding, bank, generator) for finding in case.findings] + _deny(denied, bank, generator)
+    sentences = [name_finding(finding, bank, generator) for finding in case.findings] + deny_findings(
+        denied, bank, generator
+    )
     sentences = [_dictate(sentence, bank, generator) for sentence in sentences]
     generator.shuffle(sentences)
     mentions = {
@@ -124,7 +126,8 @@ def _dictate(sentence: str, bank: WordBank, generator: np.random.Generator) -> s
     return text[0].upper() + text[1:]
 
 
-def _name(finding: Finding, bank: WordBank, generator: np.random.Generator) -> str:
+def name_finding(finding: Finding, bank: WordBank, generator: np.random.Generator) -> str:
+    """A sentence that states the finding."""
     phrases = bank.bilateral[finding.name] if finding.side == "both" else bank.named[finding.name]
     size = finding.severity
     article = "an" if size[:1] in tuple("aeiou") else "a"
@@ -134,7 +137,7 @@ def _name(finding: Finding, bank: WordBank, generator: np.random.Generator) -> s
     return _sentence(_pick(bank.naming, generator), phrase)
 
 
-def _deny(names: list[str], bank: WordBank, generator: np.random.Generator) -> list[str]:
+def deny_findings(names: list[str], bank: WordBank, generator: np.random.Generator) -> list[str]:
     """Sentences that deny the findings, alone, in groups of up to four, or as something normal."""
     sentences, rest = [], []
     for name in generator.permutation(names):

@@ -1,0 +1,1 @@
+"""Numbers about generated CT, and the pages that show them."""

@@ -1,0 +1,198 @@
+"""A folder of volumes as evaluation sees it: files of one grid, their hashes, their prompts."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from generatect.ct.grid import Grid
+from generatect.ct.intensity import HU_RANGE
+from generatect.ct.nifti import read_header, read_nifti
+from generatect.ct.orientation import closest_order
+from generatect.ct.resample import resample_to_grid
+from generatect.errors import InputError
+from generatect.evaluation.folder_prompts import gather_folder_prompts, one_set_of_weights, read_sidecars
+from generatect.files import sha256_of_file
+
+SUFFIXES = (".nii.gz", ".nii")
+MAX_LISTED = 5
+SAME_SPACING = 1e-3
+
+
+@dataclass(frozen=True)
+class EvaluatedVolume:
+    """One file.
+
+    Attributes:
+        path: NIfTI.
+        name: its file name without suffix; a volume of the other folder with this name is its partner.
+        sha256: of the file.
+        grid: shape and spacing of the canonical volume.
+        prompt: what it was made from, or its report; None where nothing says it.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    grid: Grid
+    prompt: str | None
+
+    def read_hu(self, grid: Grid | None = None) -> Shaped[np.ndarray, "z y x"]:
+        """Its voxels in HU, resampled in millimetres about its centre where another grid is asked for.
+
+        Raises:
+            InputError: whatever keeps it from being one CT volume, NaN among it.
+        """
+        volume = read_nifti(self.path)
+        if grid is None or _alike(self.grid, grid):
+            return volume.voxels_hu
+        return resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu
+
+
+@dataclass(frozen=True)
+class EvaluatedFolder:
+    """The volumes of a folder, in the order of their names.
+
+    Attributes:
+        setting: "real" or "fake".
+        folder: where they lie.
+        volumes: at least one.
+        weights: stage → hash of the weights that made them, where their sidecars say it.
+    """
+
+    setting: str
+    folder: Path
+    volumes: tuple[EvaluatedVolume, ...]
+    weights: dict[str, str] | None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all names and contents."""
+        lines = "".join(f"{volume.sha256}  {volume.name}\n" for volume in self.volumes)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the first volume; of all, once `require_one_grid` has passed."""
+        return self.volumes[0].grid
+
+
+def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
+    """Looks at every header, sidecar and table of a folder; no voxel is read.
+
+    Prompts come from sidecars `NAME.json`, as `generate` writes them, or from a table beside the volumes
+    (`reports.csv`, `prompts.csv` or `table.csv`) with columns volume or name, and text or prompt.
+
+    Args:
+        folder: searched for `.nii.gz` and `.nii`, not deeper.
+        setting: what named it, for messages: "real" or "fake".
+
+    Raises:
+        InputError: no such folder, none or unreadable volumes, prompts whose volume is missing, or volumes that
+            different weights made.
+    """
+    where = Path(folder).expanduser()
+    if not where.is_dir():
+        raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
+    files = sorted(path for path in where.iterdir() if path.is_file() and path.name.endswith(SUFFIXES))
+    if not files:
+        raise InputError(f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes")
+    names = Counter(map(_stem, files))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise InputError(f"{setting}={folder}: {twice[0]} is there as .nii and as .nii.gz; remove one")
+    sidecars = read_sidecars(where)
+    prompts = gather_folder_prompts(where, sidecars, set(names))
+    grids, refused = {}, list[str]()
+    for path in files:
+        try:
+            grids[path] = _grid(path)
+        except InputError as error:
+            refused.append(str(error))
+    refuse_unreadable(refused, len(files))
+    volumes = []
+    for path in files:
+        name = _stem(path)
+        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), grids[path], prompts.get(name)))
+    weights = one_set_of_weights({name: sidecars[name] for name in names if name in sidecars}, f"{setting}={folder}")
+    return EvaluatedFolder(setting, where, tuple(volumes), weights)
+
+
+def require_different(real: EvaluatedFolder, fake: EvaluatedFolder) -> None:
+    """Refuses to compare volumes with themselves: the same folder, also by a link, or the same files in another.
+
+    Raises:
+        InputError: naming both.
+    """
+    if real.folder.resolve() == fake.folder.resolve():
+        raise InputError(
+            f"real={real.folder} and fake={fake.folder}: are one folder; its distance to itself says nothing"
+        )
+    both = {volume.sha256 for volume in real.volumes} & {volume.sha256 for volume in fake.volumes}
+    if both:
+        raise InputError(
+            f"real={real.folder} and fake={fake.folder}: {len(both)} volume{'s' * (len(both) != 1)} of the same "
+            "content in both; a volume compared with itself says nothing, remove it from one"
+        )
+
+
+def require_one_grid(folders: tuple[EvaluatedFolder, ...]) -> None:
+    """Refuses shapes or spacings that differ, within a folder or between folders: they move an FID by themselves.
+
+    Raises:
+        InputError: naming two files and their grids.
+    """
+    first = folders[0].volumes[0]
+    for volume in (volume for folder in folders for volume in folder.volumes):
+        if not _alike(volume.grid, first.grid):
+            raise InputError(
+                f"{volume.path}: {_said(volume.grid)}, but {first.path}: {_said(first.grid)}; expected one grid, put "
+                "them on one, or add grid=fake to resample real volumes in millimetres to that of the generated ones"
+            )
+
+
+def refuse_unreadable(refused: list[str], num_volumes: int) -> None:
+    """Lists the volumes that cannot be read, all in one line.
+
+    Args:
+        refused: what was said of each.
+        num_volumes: of all.
+
+    Raises:
+        InputError: there are such volumes.
+    """
+    if refused:
+        listed = "; ".join(refused[:MAX_LISTED])
+        more = f"; and {len(refused) - MAX_LISTED} more" if len(refused) > MAX_LISTED else ""
+        raise InputError(
+            f"{len(refused)} of {num_volumes} volumes cannot be used: {listed}{more}; mend or remove them, a number "
+            "without them would be of another set"
+        )
+
+
+def _grid(path: Path) -> Grid:
+    stored = read_header(path)
+    order = closest_order(stored.affine)
+    i, j, k = stored.shape[:3]
+    affine = order.canonical_affine(stored.affine, (i, j, k))
+    z, y, x = (float(mm) for mm in np.linalg.norm(affine[:3, :3], axis=0))
+    depth, rows, columns = (stored.shape[axis] for axis in order.stored_axis)
+    return Grid((depth, rows, columns), (z, y, x))
+
+
+def _alike(first: Grid, second: Grid) -> bool:
+    return first.shape_zyx == second.shape_zyx and np.allclose(
+        first.spacing_mm_zyx, second.spacing_mm_zyx, rtol=SAME_SPACING, atol=0
+    )
+
+
+def _said(grid: Grid) -> str:
+    z, y, x = grid.shape_zyx
+    mm_z, mm_y, mm_x = grid.spacing_mm_zyx
+    return f"{z} × {y} × {x} voxels of {mm_z:.3g} × {mm_y:.3g} × {mm_x:.3g} mm"
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")
