@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test parity check lint types format phantom wheel clean
+.PHONY: help setup demo test parity check lint types format phantom benchmarks results wheel clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,15 @@ phantom: $(READY)  ## trains the three stages on phantoms from nothing and measu
 	@$(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres
 	@$(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer
 	@$(RUN) -m generatect.prove weights=$(PHANTOM) output=$(PHANTOM)/proof
+
+results: $(READY)  ## the results table with intervals and floors, shipped weights on phantoms, and its page (about 10 minutes on 2 cores)
+	@$(RUN) -m generatect.evaluate table num_volumes=48 output=outputs/results
+
+benchmarks: $(READY)  ## speed and memory against the original's way of computing (half an hour)
+	@OMP_NUM_THREADS=1 $(RUN) benchmarks/speed.py
+	@OMP_NUM_THREADS=1 $(RUN) benchmarks/few_steps.py
+	@OMP_NUM_THREADS=1 $(RUN) benchmarks/planned.py
+	@OMP_NUM_THREADS=1 $(RUN) benchmarks/costs.py
 
 wheel: $(READY)  ## dist/generatect-*.whl
 	@$(RUN) -m build --wheel

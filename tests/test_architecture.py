@@ -12,7 +12,8 @@ MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-COMMANDS = "train generate reconstruct prove export convert doctor prepare import_dicom shard phantom.__main__"
+COMMANDS = "train search generate reconstruct prove export convert doctor evaluate prepare import_dicom shard serve "
+COMMANDS += "render prompts reproduce phantom.__main__"
 ENTRY_POINTS = {f"generatect.{name}" for name in COMMANDS.split()}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.
@@ -22,6 +23,7 @@ ALLOWED = {
     "objectives": (SCIENCE, {"objectives", "diffusion", "errors"}),
     "diffusion": (SCIENCE, {"diffusion", "errors"}),
     "sampling": (SCIENCE, {"sampling", "diffusion", "objectives", "errors"}),
+    "planning": (SCIENCE, {"planning", "sampling", "errors"}),
     "metrics": (SCIENCE | {"torchmetrics"}, {"metrics", "errors"}),
     "phantom": (SCIENCE | {"rich"}, None),
     "text": (SCIENCE | {"transformers", "safetensors"}, {"text", "errors", "files", "config"}),
@@ -32,6 +34,9 @@ NEVER_BELOW = {  # package → packages of our own it must not reach
     "checkpoints": {"stages", "data", "callbacks"},
     "callbacks": {"stages", "data"},
     "phantom": {"stages", "callbacks"},
+    "web": {"stages", "callbacks", "objectives"},
+    "evaluation": {"stages", "callbacks"},
+    "synthesis": {"stages", "callbacks", "objectives"},
 }
 
 

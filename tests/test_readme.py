@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from generatect.config.check import check_config
 from generatect.config.command import quote_free_text
 from generatect.config.resolvers import config_folder, register_resolvers
+from generatect.search import as_own
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,6 +28,8 @@ def commands() -> list[tuple[str, list[str]]]:
             line = line.replace(f"${name}", value)
         if match := re.match(r'(\w+)="(.*)"$', line):
             variables[match[1]] = match[2]
+        # The second command of `evaluate` has settings of its own.
+        line = line.replace("generatect.evaluate table ", "generatect.evaluate_table ")
         if match := re.match(r"python -m generatect\.(\w+) (.*)$", line):
             found.append((match[1], [word for word in shlex.split(match[2]) if word != "-m"]))
     return found
@@ -36,7 +39,9 @@ def commands() -> list[tuple[str, list[str]]]:
 def test_readme_command_composes(name, overrides):
     register_resolvers()
     GlobalHydra.instance().clear()
-    single = [re.sub(r"=([\w.]+),([\w.,]+)$", r"=\1", override) for override in overrides]  # the first job of a sweep
+    if name == "search":
+        overrides = as_own(overrides)
+    single = [re.sub(r"=(?:range\()?([\w.]+),([\w.,]+)\)?$", r"=\1", item) for item in overrides]  # a sweep's first job
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
         config = compose(name, overrides=[quote_free_text(override) for override in single])
     assert not OmegaConf.missing_keys(config)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 from generatect.files import atomic_path
 
-IMPLEMENTATION_UID = "2.25.254911570438470013290842153627840123904"
+IMPLEMENTATION_UID = UID("2.25.254911570438470013290842153627840123904")
 HU_MIN, HU_MAX = -32768, 32767
 
 
@@ -48,7 +48,7 @@ def write_series(folder: Path, volume: CTVolume, *, identity: str, description: 
 
 def _slice(volume: CTVolume, plane: np.ndarray, number: int, identity: str, description: str) -> Dataset:
     to_lps = np.diag([-1.0, -1.0, 1.0])  # affines are RAS+
-    z_axis, y_axis, x_axis = (to_lps @ volume.directions).T
+    _, y_axis, x_axis = (to_lps @ volume.directions).T
     z_mm, y_mm, x_mm = volume.spacing_mm_zyx
     origin = to_lps @ (volume.affine @ np.array([number, 0, 0, 1.0]))[:3]
     dataset = Dataset()

@@ -118,7 +118,7 @@ def generate(model: TextToCT, wish: Wish, folder: Path, job: Job) -> str:
     job.go_on()
     name = new_name()
     options = {"tokens": asdict(wish.tokens), "upscale": asdict(wish.upscale), "seed": wish.seed}
-    write_generated(folder, Prompt(name, wish.prompt), model, volume, options)
+    write_generated(folder, Prompt(name, wish.prompt), model, preset.to_volume(volume, upscaled=True), options)
     return name
 
 

@@ -46,9 +46,7 @@ def test_the_same_volume_has_the_same_identifiers_and_another_has_others(tmp_pat
         for name, identity in (("a", "abc"), ("b", "abc"), ("c", "abd"))
     )
     assert first == again
-    uids = {
-        pydicom.dcmread(path).SOPInstanceUID for name in ("a", "c") for path in sorted((tmp_path / name).iterdir())
-    }
+    uids = {pydicom.dcmread(path).SOPInstanceUID for name in ("a", "c") for path in sorted((tmp_path / name).iterdir())}
     assert len(uids) == 2 * len(first)
     assert first != other
 

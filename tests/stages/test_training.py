@@ -28,7 +28,7 @@ OWNED = {
 }
 SHIPPED = {"ctvit": {"ctvit"}, "transformer": {"maskgit", "text", "token_critic"}, "superres": {"unet", "text"}}
 AVERAGE_ALL = ("callbacks.ema.every=1", "callbacks.ema.start=0")
-QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu")
+QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate=null")
 
 
 @pytest.fixture(scope="session")

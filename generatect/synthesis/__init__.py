@@ -1,0 +1,1 @@
+"""Synthetic datasets: which volume is made where and with which seed, what is kept of it, and how it is told."""

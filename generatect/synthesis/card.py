@@ -1,0 +1,89 @@
+"""The card of a synthetic dataset: what it is, how it was made, what is in it, what it is not for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from generatect.synthesis.work import WorkItem
+
+Kept = Sequence[tuple[WorkItem, Mapping[str, Any]]]
+BINARY = {"0", "1", "0.0", "1.0"}
+
+
+def dataset_card(folder: Path, kept: Kept, failed: Kept) -> str:
+    """The card in Markdown, made of what the sidecars say.
+
+    Args:
+        folder: of the dataset, for its name alone.
+        kept: prompts with the sidecars of their volumes, in the order of the table.
+        failed: prompts with the records of their rejections.
+    """
+    return f"""# {folder.name}
+
+**SYNTHETIC: {len(kept)} chest CT volumes that a model made from text. No volume is a patient. Not for medicine.**
+{_notices(kept)}
+* `NAME.nii.gz` in HU with a true affine, `NAME.json` that says how it was made, `NAME.png` to look at.
+  `python -m generatect.reproduce FILE` makes a volume again and compares.
+* `table.csv`: volume, patient, text, seed and the columns of the prompts; `manifest.jsonl`: everything, with hashes.
+
+```bash
+python -m generatect.train data=folder data.root={folder.name} data.table={folder.name}/table.csv
+```
+
+## How it was made
+
+{_made(kept)}
+## Labels
+
+{_labels(kept)}
+## Quality
+
+{_quality(kept, failed)}"""
+
+
+def _notices(kept: Kept) -> str:
+    notices = dict.fromkeys(sidecar["notice"] for _, sidecar in kept)
+    return "".join(f"\n> {notice}\n" for notice in notices)
+
+
+def _made(kept: Kept) -> str:
+    if not kept:
+        return "No volume passed.\n"
+    sidecar = kept[0][1]
+    z, y, x = sidecar["shape_zyx"]
+    spacing = " × ".join(f"{mm:g}" for mm in sidecar["spacing_mm_zyx"])
+    lines = [f"{z} × {y} × {x} voxels of {spacing} mm (z, y, x), preset `{sidecar['preset']}`"]
+    lines += [f"weights of stage {stage}: SHA-256 `{value}`" for stage, value in sidecar["weights_sha256"].items()]
+    lines += [f"{part}: {_settings(sidecar[part])}" for part in ("tokens", "upscale")]
+    lines.append("versions: " + _settings(sidecar["versions"]))
+    return "".join(f"* {line}.\n" for line in lines)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def _labels(kept: Kept) -> str:
+    """How often each column of 0 and 1 is 1. The prompt says so; whether the volume shows it is another question."""
+    columns = kept[0][0].prompt.columns if kept else {}
+    rows = []
+    for name in columns:
+        cells = Counter(item.prompt.columns[name] for item, _ in kept)
+        if set(cells) <= BINARY:
+            positive = sum(count for cell, count in cells.items() if float(cell) == 1)
+            rows.append(f"| {name} | {positive} | {positive / len(kept):.0%} |\n")
+    if not rows:
+        return "The prompts came without labels.\n"
+    return (
+        "What the prompts ask for, not what was seen in the volumes.\n\n| label | volumes | share |\n|---|---|---|\n"
+        + ("".join(rows))
+    )
+
+
+def _quality(kept: Kept, failed: Kept) -> str:
+    again = Counter(sidecar["attempt"] for _, sidecar in kept)
+    first = again.pop(0, 0)
+    total = len(kept) + len(failed)
+    text = f"{first} of {total} prompts passed the gate at the first attempt, {sum(again.values())} at a later one"
+    return f"{text}; {len(failed)} never did" + (" (`rejected.csv`).\n" if failed else ".\n")

@@ -1,0 +1,83 @@
+"""What is already there of a work list: whole volumes that answer the request, and rejections."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from generatect.files import atomic_path, sha256_of_file
+from generatect.synthesis.work import WorkItem
+
+REJECTED = ".rejected.json"
+"""Ends the file that says why no attempt at a prompt passed."""
+
+WORKLOAD = {"slices_per_batch", "dense_bias", "offload", "compile"}
+"""Options that say how a machine copes and not what is made: another machine may finish a dataset."""
+
+
+def made(folder: Path, item: WorkItem, request: Mapping[str, Any], check_hash: bool) -> dict[str, Any] | None:
+    """The sidecar of a volume that is whole and answers the request; None where there is none.
+
+    Args:
+        folder: of the dataset.
+        item: which prompt.
+        request: what else decides a volume, as the sidecar names it: options and hashes of the weights.
+        check_hash: compare the volume's bytes with its hash, too.
+    """
+    sidecar = _read(folder / f"{item.prompt.name}.json")
+    if sidecar is None or not _answers(sidecar, item, request):
+        return None
+    volume = folder / f"{item.prompt.name}.nii.gz"
+    if not volume.is_file() or (check_hash and sha256_of_file(volume) != sidecar.get("volume_sha256")):
+        return None
+    return sidecar
+
+
+def rejected(folder: Path, item: WorkItem, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of a prompt whose every allowed attempt failed; None where there is none."""
+    record = _read(folder / f"{item.prompt.name}{REJECTED}")
+    return record if record is not None and _answers(record, item, request) else None
+
+
+def reject(folder: Path, item: WorkItem, request: Mapping[str, Any], attempts: list[list[str]]) -> dict[str, Any]:
+    """Writes down why no attempt passed.
+
+    Args:
+        folder: of the dataset.
+        item: which prompt.
+        request: see `made`.
+        attempts: the faults of each attempt.
+    """
+    last = len(attempts) - 1
+    record = {
+        "prompt": item.prompt.text,
+        **request,
+        "seed": item.seed_of(last),
+        "attempt": last,
+        "faults": attempts,
+    }
+    with atomic_path(folder / f"{item.prompt.name}{REJECTED}") as temporary:
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return record
+
+
+def _answers(record: Mapping[str, Any], item: WorkItem, request: Mapping[str, Any]) -> bool:
+    attempt = record.get("attempt")
+    return (
+        isinstance(attempt, int)
+        and record.get("seed") == item.seed_of(attempt)
+        and record.get("prompt") == item.prompt.text
+        and all(_deciding(record.get(key)) == _deciding(value) for key, value in request.items())
+    )
+
+
+def _deciding(value: Any) -> Any:
+    return {key: entry for key, entry in value.items() if key not in WORKLOAD} if isinstance(value, Mapping) else value
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or no sidecar of ours
+        return None
+    return content if isinstance(content, dict) else None

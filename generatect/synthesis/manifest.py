@@ -1,0 +1,45 @@
+"""A line of JSON for each volume, written as it is made: one file for each process, and one of all at the end."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from generatect.files import atomic_path
+from generatect.synthesis.work import Shard
+
+MANIFEST = "manifest.jsonl"
+
+
+def append_line(folder: Path, shard: Shard, line: Mapping[str, Any]) -> None:
+    """Adds a volume to the manifest of a process; it is on disk when this returns.
+
+    A process that was killed may have left half a line; the next one starts on a line of its own.
+    """
+    path = folder / f"manifest-{shard.index}-of-{shard.count}.jsonl"
+    is_torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * is_torn + json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def seconds_by_volume(folder: Path) -> dict[str, float]:
+    """How long each volume took, by its hash, as all processes so far have written it down."""
+    found = {}
+    for path in sorted(folder.glob("manifest-*-of-*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                found[entry["volume_sha256"]] = float(entry["seconds"])
+            except (ValueError, KeyError, TypeError):  # half a line
+                continue
+    return found
+
+
+def write_manifest(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the manifest of the whole dataset, in the order of its table."""
+    with atomic_path(folder / MANIFEST) as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,197 @@
+"""A dataset is the same however its making was cut up and broken off, and it is one that trainings can read."""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from generatect.ct.dicom import read_series
+from generatect.ct.nifti import read_nifti
+from generatect.data.safe_csv import write_csv
+from generatect.errors import InputError
+from generatect.reproduce import name_the_file
+from generatect.synthesis.prompt_tables import phantom_prompts
+from generatect.synthesis.work import Shard, work_of
+
+QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate=null")
+NUM = 20
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("prompts") / "prompts.csv"
+    rows = phantom_prompts(NUM, 3, "train", 0.35)
+    write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(command, tiny_weights, table, tmp_path_factory) -> Path:
+    """The dataset of one uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    ended = command("generate", f"prompts={table}", f"weights={tiny_weights}", f"output={folder}", *QUICK)
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(command, table, tmp_path_factory) -> Path:
+    """Four volumes of the shipped weights: of the smallest test model no reader takes the slices, 60 mm apart."""
+    folder = tmp_path_factory.mktemp("shipped")
+    few = folder / "few.csv"
+    few.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:5]), encoding="utf-8")
+    ended = command("generate", f"prompts={few}", f"output={folder}", *QUICK)
+    assert ended.code == 0, ended.err
+    return folder
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.nii.gz"))}
+
+
+def test_shards_that_were_killed_make_the_same_dataset(whole, tiny_weights, table, tmp_path):
+    overrides = [f"prompts={table}", f"weights={tiny_weights}", f"output={tmp_path / 'd'}", *QUICK]
+    script = Path(__file__).with_name("kill_generation.py")
+    ended = subprocess.run(
+        [sys.executable, str(script), "2", "2", *overrides],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert told["codes"] == [0, 0]
+    assert told["killed"] >= 3
+    assert hashes(tmp_path / "d") == hashes(whole)
+    assert not list((tmp_path / "d").glob(".*"))
+    for name in ("table.csv", "README.md"):
+        assert (tmp_path / "d" / name).read_text() == (whole / name).read_text().replace(whole.name, "d")
+    lines = [json.loads(line) for line in (tmp_path / "d" / "manifest.jsonl").read_text().splitlines()]
+    assert [line["volume"] for line in lines] == [f"{index:06d}.nii.gz" for index in range(NUM)]
+    assert {line["volume"]: line["volume_sha256"] for line in lines} == hashes(whole)
+    assert [line["seed"] for line in lines] == list(range(NUM))
+
+
+def test_a_damaged_volume_is_made_again_and_a_whole_one_is_kept(command, whole, tiny_weights, table, tmp_path):
+    folder = tmp_path / "d"
+    settings = (f"prompts={table}", f"weights={tiny_weights}", f"output={folder}", *QUICK)
+    assert command("generate", *settings, "shard.index=1", "shard.count=5").code == 0
+    assert not (folder / "table.csv").exists()  # others have still to do theirs
+    first, second = sorted(folder.glob("*.nii.gz"))[:2]
+    kept = second.stat().st_mtime_ns
+    first.write_bytes(first.read_bytes()[:-9])
+    ended = command("generate", *settings, "shard.index=1", "shard.count=5")
+    assert ended.code == 0, ended.err
+    assert "3 of 4 volumes are there from before" in ended.out
+    assert second.stat().st_mtime_ns == kept
+    assert hashes(folder).items() <= hashes(whole).items()
+
+
+def test_a_training_reads_the_dataset(command, shipped, tmp_path):
+    data = ("data=folder", f"data.root={shipped}", f"data.table={shipped / 'table.csv'}")
+    labels = "data.label_columns=[Pleural effusion,Cardiomegaly]"
+    small = ("model=tiny", "steps=1", "val_every=1", "stage.datamodule.batch_size=2", "trainer.accelerator=cpu")
+    where = (f"output={tmp_path / 'ctvit'}", f"cache_dir={tmp_path / 'cache'}")
+    ended = command("train", *data, labels, *small, *where)
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "ctvit" / "ctvit.safetensors").is_file()
+
+
+def test_labels_age_and_sex_come_along(whole, table):
+    with (whole / "table.csv").open(encoding="utf-8") as file:
+        made = list(csv.DictReader(file))
+    with table.open(encoding="utf-8") as file:
+        asked = list(csv.DictReader(file))
+    for row, prompt in zip(made, asked, strict=True):
+        assert row["text"] == prompt["prompt"]
+        assert all(row[key] == prompt[key] for key in prompt if key not in ("name", "prompt"))
+    assert len({row["patient"] for row in made}) == NUM
+    card = (whole / "README.md").read_text()
+    count = sum(prompt["Pleural effusion"] == "1" for prompt in asked)
+    assert f"| Pleural effusion | {count} |" in card
+    assert "SYNTHETIC" in card
+
+
+def test_what_never_passes_the_gate_is_listed_with_its_reasons(command, tiny_weights, table, tmp_path):
+    """Weights of four steps make no chest."""
+    settings = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate.max_attempts=2", f"output={tmp_path / 'd'}")
+    ended = command("generate", f"prompts={table}", f"weights={tiny_weights}", *settings)
+    assert ended.code == 0, ended.err
+    assert f"{NUM} prompts never passed" in ended.out
+    with (tmp_path / "d" / "rejected.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == NUM
+    assert all(row["attempts"] == "2" and "expected" in row["last attempt"] for row in rows)
+    again = command("generate", f"prompts={table}", f"weights={tiny_weights}", *settings)
+    assert f"{NUM} prompts never passed" in again.out  # and were not tried a third time
+
+
+def test_dicom_on_request_is_the_same_volume(command, tmp_path):
+    settings = ("prompt=Normal chest.", f"output={tmp_path}", *QUICK, "dicom=true")
+    ended = command("generate", *settings)
+    assert ended.code == 0, ended.err
+    series = read_series(tmp_path / "generated")
+    volume = read_nifti(tmp_path / "generated.nii.gz", hu_policy="unchecked")
+    np.testing.assert_array_equal(series.voxels_hu, volume.voxels_hu)
+    np.testing.assert_allclose(series.affine, volume.affine, atol=1e-4)
+
+
+def test_a_volume_is_reproduced_from_its_sidecar(command, shipped, tmp_path):
+    for name in ("000003.nii.gz", "000001.json"):
+        ended = command("reproduce", f"file={shipped / name}", "device=cpu")
+        assert ended.code == 0, ended.err
+        assert "the same, byte for byte" in ended.out
+    for suffix in (".nii.gz", ".json"):
+        (tmp_path / f"a{suffix}").write_bytes((shipped / f"000003{suffix}").read_bytes())
+    image = nib.load(tmp_path / "a.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine, image.header), tmp_path / "a.nii.gz")
+    ended = command("reproduce", f"file={tmp_path / 'a.nii.gz'}", "device=cpu")
+    assert ended.code == 1
+    assert "was changed after it was made" in ended.out
+    sidecar = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "a.json").write_text(json.dumps({**sidecar, "seed": sidecar["seed"] + 1}))
+    ended = command("reproduce", f"file={tmp_path / 'a.nii.gz'}", "device=cpu")
+    assert ended.code == 1
+    assert "another one, at most" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no sidecar"), ("[1", "not JSON"), ('{"prompt": "x"}', "says nothing of seed")],
+)
+def test_what_is_no_sidecar_is_one_line(command, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "x.json").write_text(content)
+    ended = command("reproduce", f"file={tmp_path / 'x.nii.gz'}")
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_other_weights_are_refused(command, whole):
+    ended = command("reproduce", f"file={whole / '000000.nii.gz'}", "device=cpu")
+    assert ended.code == 2
+    assert "name those weights" in ended.err
+
+
+def test_a_bare_file_is_the_file():
+    assert name_the_file(["a b.nii.gz", "device=cpu", "--help"]) == ["file='a b.nii.gz'", "device=cpu", "--help"]
+
+
+def test_the_work_of_all_shards_is_all_work_and_a_shard_that_is_none_is_refused(table):
+    from generatect.data.prompts import gather_prompts
+
+    prompts = gather_prompts(None, str(table))
+    for count in (1, 3, 7, 50):
+        shares = [work_of(prompts, 5, Shard(index, count)) for index in range(count)]
+        together = sorted((item.number, item.seed) for share in shares for item in share)
+        assert together == [(number, 5 + number) for number in range(NUM)]
+    with pytest.raises(InputError, match=r"shard.index=4, shard.count=4"):
+        work_of(prompts, 0, Shard(4, 4))
