@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from generatect.errors import InputError
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.placement import bytes_of, dtype_of
 from generatect.planning.costs import costs_of
@@ -26,8 +27,10 @@ def fit(
         precision: fp32, bf16 or fp16.
 
     Raises:
-        InputError: nothing fits, or no such memory.
+        InputError: nothing fits, no such memory, or no slice at once.
     """
+    if upscale.slices_per_batch < 1:
+        raise InputError(f"upscale.slices_per_batch={upscale.slices_per_batch}: expected at least 1")
     budget_bytes = memory_budget(str(memory), model.device)
     dtype = dtype_of(precision)
     model.unet.to_precision(dtype)

@@ -117,7 +117,7 @@ def generate(model: TextToCT, wish: Wish, folder: Path, job: Job) -> str:
     volume = watched.upscale(lowres[0], wish.prompt, wish.seed, wish.upscale, slices_done)
     job.go_on()
     name = new_name()
-    options = {"tokens": asdict(wish.tokens), "upscale": asdict(wish.upscale), "seed": wish.seed}
+    options = {"tokens": asdict(wish.tokens), "upscale": asdict(wish.upscale), "seed": wish.seed, "attempt": 0}
     write_generated(folder, Prompt(name, wish.prompt), model, preset.to_volume(volume, upscaled=True), options)
     return name
 

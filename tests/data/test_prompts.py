@@ -47,7 +47,7 @@ def test_the_workbook_of_generatect(tmp_path):
 
 
 def test_columns_in_any_case(table):
-    assert gather_prompts(None, table("NAME,Prompt,text\na,x,y\n")) == [Prompt("a", "x")]
+    assert gather_prompts(None, table("NAME,Prompt,text\na,x,y\n")) == [Prompt("a", "x", {"text": "y"})]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a\\b", "a\tb", "é" * 101, "../x.nii.gz"])
