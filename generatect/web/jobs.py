@@ -176,7 +176,7 @@ class Jobs:
                 traceback.print_exc(file=sys.stderr)
                 state, job.error = "failed", f"It broke off ({type(error).__name__}); the terminal says more."
             with self.changed:
-                job.ended, job.picture = time.monotonic(), None
+                job.ended = time.monotonic()  # its last picture stays: the page may just be asking for it
                 job.state = state
 
     def _next(self) -> Job | None:
