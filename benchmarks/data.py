@@ -10,10 +10,7 @@ a file that the system has in memory; medians are given. Needs no GPU and fetche
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
+from machine import machine
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -130,25 +128,6 @@ def write_phantom(path: Path) -> None:
     write_nifti(path, volume)
 
 
-def machine() -> dict[str, object]:
-    """What the numbers belong to."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), cpu)
-    here = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__, "nibabel": nib.__version__},
-        "commit": commit.stdout.strip() or None,
-        "uncommitted_changes": bool(changed.stdout.strip()),
-    }
-
-
 def main() -> None:
     """Measures, prints a table, writes data.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -180,7 +159,7 @@ def main() -> None:
     Console().print(table)
 
     content = {
-        "machine": machine(),
+        "machine": {**machine(), "numpy": np.__version__, "nibabel": nib.__version__},
         "shape_zyx": SHAPE_ZYX,
         "compressed_share": compressed,
         "rounds": settings.rounds,

@@ -99,7 +99,7 @@ def generate(
     if share is None:
         print("wrote", " ".join(str(folder / f"{wanted[0].name}{ending}") for ending in ENDINGS))
     else:
-        written = finish_dataset(folder, everything, request)
+        written = finish_dataset(folder, everything, request, passes.plain() if passes else None)
         print("other shards have still to do their part" if written is None else f"wrote {' '.join(map(str, written))}")
 
 

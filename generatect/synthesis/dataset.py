@@ -15,7 +15,9 @@ TABLE, REJECTED_TABLE, CARD = "table.csv", "rejected.csv", "README.md"
 OWN_COLUMNS = ("volume", "patient", "text", "seed")
 
 
-def finish_dataset(folder: Path, work: Sequence[WorkItem], request: Mapping[str, Any]) -> list[Path] | None:
+def finish_dataset(
+    folder: Path, work: Sequence[WorkItem], request: Mapping[str, Any], gate: Mapping[str, Any] | None
+) -> list[Path] | None:
     """Writes what describes the dataset, once every prompt has its volume or its rejection.
 
     Any process that finds the work complete may call this; all would write the same.
@@ -24,6 +26,7 @@ def finish_dataset(folder: Path, work: Sequence[WorkItem], request: Mapping[str,
         folder: of the dataset.
         work: all of it, whoever did it.
         request: see `made`.
+        gate: see `rejected`.
 
     Returns:
         The files written; None while there is work left for other processes.
@@ -34,7 +37,7 @@ def finish_dataset(folder: Path, work: Sequence[WorkItem], request: Mapping[str,
         if sidecar is not None:
             kept.append((item, sidecar))
             continue
-        record = rejected(folder, item, request)
+        record = rejected(folder, item, request, gate)
         if record is None:
             return None
         failed.append((item, record))
@@ -43,6 +46,7 @@ def finish_dataset(folder: Path, work: Sequence[WorkItem], request: Mapping[str,
     header = [*OWN_COLUMNS, *_columns(work)]
     write_csv(folder / TABLE, header, [_row(item, sidecar, header) for item, sidecar in kept])
     written = [MANIFEST, TABLE]
+    (folder / REJECTED_TABLE).unlink(missing_ok=True)  # of an earlier run with a narrower gate
     if failed:
         rows = [(item.prompt.name, len(record["faults"]), "; ".join(record["faults"][-1])) for item, record in failed]
         write_csv(folder / REJECTED_TABLE, ("name", "attempts", "last attempt"), rows)

@@ -33,32 +33,38 @@ def made(folder: Path, item: WorkItem, request: Mapping[str, Any], check_hash: b
     return sidecar
 
 
-def rejected(folder: Path, item: WorkItem, request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of a prompt whose every allowed attempt failed; None where there is none."""
+def rejected(
+    folder: Path, item: WorkItem, request: Mapping[str, Any], gate: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """The record of a prompt whose every allowed attempt failed at this gate; None where there is none."""
     record = _read(folder / f"{item.prompt.name}{REJECTED}")
-    return record if record is not None and _answers(record, item, request) else None
+    answers = record is not None and gate is not None and _answers(record, item, {**request, "gate": gate})
+    return record if answers else None
 
 
-def reject(folder: Path, item: WorkItem, request: Mapping[str, Any], attempts: list[list[str]]) -> dict[str, Any]:
+def reject(
+    folder: Path, item: WorkItem, request: Mapping[str, Any], gate: Mapping[str, Any], attempts: list[list[str]]
+) -> None:
     """Writes down why no attempt passed.
 
     Args:
         folder: of the dataset.
         item: which prompt.
         request: see `made`.
+        gate: as plain values; at another gate the prompt is tried again.
         attempts: the faults of each attempt.
     """
     last = len(attempts) - 1
     record = {
         "prompt": item.prompt.text,
         **request,
+        "gate": gate,
         "seed": item.seed_of(last),
         "attempt": last,
         "faults": attempts,
     }
     with atomic_path(folder / f"{item.prompt.name}{REJECTED}") as temporary:
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return record
 
 
 def _answers(record: Mapping[str, Any], item: WorkItem, request: Mapping[str, Any]) -> bool:

@@ -1,8 +1,9 @@
 """Makes the volumes of a work list, each whole or not at all, and goes on where an earlier process ended."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ class Gate:
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise InputError(f"gate.max_attempts={self.max_attempts}: expected at least 1; gate=null keeps everything")
+
+    def plain(self) -> dict[str, Any]:
+        """Its values as JSON holds them."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass
@@ -74,7 +79,7 @@ def make_volumes(
     for done, item in enumerate(work):
         if made(folder, item, request, check_hash=True) is not None:
             tally.found += 1
-        elif rejected(folder, item, request) is not None:
+        elif rejected(folder, item, request, gate.plain() if gate else None) is not None:
             tally.rejected += 1
         else:
             _clear(folder, item)
@@ -118,7 +123,8 @@ def _make(
             sidecar = write_generated(folder, item.prompt, model, volume, options)
             return {**sidecar, "columns": item.prompt.columns, "seconds": round(time.monotonic() - started, 2)}
         attempts.append(found)
-    reject(folder, item, request, attempts)
+    assert gate is not None, "without a gate nothing has faults"
+    reject(folder, item, request, gate.plain(), attempts)
     return None
 
 

@@ -42,11 +42,17 @@ def whole(command, tiny_weights, table, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shipped(command, table, tmp_path_factory) -> Path:
+def few(table) -> Path:
+    """The first four prompts."""
+    path = table.with_name("few.csv")
+    path.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:5]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def shipped(command, few, tmp_path_factory) -> Path:
     """Four volumes of the shipped weights: of the smallest test model no reader takes the slices, 60 mm apart."""
     folder = tmp_path_factory.mktemp("shipped")
-    few = folder / "few.csv"
-    few.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:5]), encoding="utf-8")
     ended = command("generate", f"prompts={few}", f"output={folder}", *QUICK)
     assert ended.code == 0, ended.err
     return folder
@@ -120,18 +126,26 @@ def test_labels_age_and_sex_come_along(whole, table):
     assert "SYNTHETIC" in card
 
 
-def test_what_never_passes_the_gate_is_listed_with_its_reasons(command, tiny_weights, table, tmp_path):
+def test_what_never_passes_the_gate_is_listed_with_its_reasons(command, tiny_weights, few, tmp_path):
     """Weights of four steps make no chest."""
-    settings = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate.max_attempts=2", f"output={tmp_path / 'd'}")
-    ended = command("generate", f"prompts={table}", f"weights={tiny_weights}", *settings)
+    folder = tmp_path / "d"
+    settings = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate.max_attempts=2", f"output={folder}")
+    ended = command("generate", f"prompts={few}", f"weights={tiny_weights}", *settings)
     assert ended.code == 0, ended.err
-    assert f"{NUM} prompts never passed" in ended.out
-    with (tmp_path / "d" / "rejected.csv").open(encoding="utf-8") as file:
+    assert "4 prompts never passed" in ended.out
+    with (folder / "rejected.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == NUM
+    assert len(rows) == 4
     assert all(row["attempts"] == "2" and "expected" in row["last attempt"] for row in rows)
-    again = command("generate", f"prompts={table}", f"weights={tiny_weights}", *settings)
-    assert f"{NUM} prompts never passed" in again.out  # and were not tried a third time
+    records = {path: path.stat().st_mtime_ns for path in folder.glob("*.rejected.json")}
+    assert len(records) == 4
+    again = command("generate", f"prompts={few}", f"weights={tiny_weights}", *settings)
+    assert "4 prompts never passed" in again.out
+    assert {path: path.stat().st_mtime_ns for path in records} == records  # they were not tried a third time
+    wider = command("generate", f"prompts={few}", f"weights={tiny_weights}", *settings, "gate=null")
+    assert "never passed" not in wider.out
+    assert len(list(folder.glob("*.nii.gz"))) == 4
+    assert not list(folder.glob("*rejected*"))
 
 
 def test_dicom_on_request_is_the_same_volume(command, tmp_path):
