@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from generatect.networks.gain_norm import GainNorm
 
 _NUM_GROUPS = 8
+_PIXELS_AT_ONCE = 8192  # that attend on a CPU: their logits stay in its cache; a GPU takes all
 
 
 class MultiScaleConvolution(nn.Module):
@@ -59,8 +60,12 @@ class CrossAttention(nn.Module):
         out_weight = rearrange(out.weight, "w (h d) -> h d w", h=self.heads)  # type: ignore[arg-type]
         to_logits = rearrange(torch.einsum("bhkd,hdw->bwhk", key, query_weight), "b w h k -> b w (h k)")
         to_result = rearrange(torch.einsum("bhkd,hdw->bhkw", value, out_weight), "b h k w -> b (h k) w")
-        logits = torch.bmm(self.norm(pixels), to_logits).unflatten(-1, (self.heads, -1))
-        return out_norm(torch.bmm(logits.softmax(dim=-1).flatten(-2).to(to_result.dtype), to_result))
+        at_once = max(1, _PIXELS_AT_ONCE // len(pixels)) if pixels.device.type == "cpu" else pixels.shape[1]
+        results = []
+        for part in pixels.split(at_once, dim=1):
+            logits = torch.bmm(self.norm(part), to_logits).unflatten(-1, (self.heads, -1))
+            results.append(out_norm(torch.bmm(logits.softmax(dim=-1).flatten(-2).to(to_result.dtype), to_result)))
+        return torch.cat(results, dim=1)
 
 
 class GlobalContext(nn.Module):
@@ -80,6 +85,11 @@ class GlobalContext(nn.Module):
         return self.to_gate(pooled[..., None])
 
 
+def _overwritten(x: Tensor) -> Tensor | None:
+    """Where the result goes that replaces `x`: its own memory, unless a gradient needs it (new memory costs a pass)."""
+    return None if torch.is_grad_enabled() else x
+
+
 class NormedConvolution(nn.Module):
     """GroupNorm, optional modulation, SiLU, 3×3 convolution."""
 
@@ -97,8 +107,8 @@ class NormedConvolution(nn.Module):
         """Convolved features, modulated by x·(scale + 1) + shift after the norm."""
         x = self.norm(x)
         if scale is not None and shift is not None:
-            x = torch.addcmul(shift, x, scale + 1)
-        return self.convolution(F.silu(x, inplace=not x.requires_grad))  # nobody else holds x
+            x = torch.addcmul(shift, x, scale + 1, out=_overwritten(x))
+        return self.convolution(F.silu(x, inplace=not torch.is_grad_enabled()))
 
 
 class ResidualBlock(nn.Module):
@@ -140,8 +150,8 @@ class ResidualBlock(nn.Module):
         scale, shift = rearrange(self.to_modulation(F.silu(vector)), "b (two d) -> two b d 1 1", two=2)
         h = self.second(h, scale, shift)
         if self.gate is not None:
-            return torch.addcmul(self.shortcut(x), h, self.gate(h))
-        return h + self.shortcut(x)
+            return torch.addcmul(self.shortcut(x), h, self.gate(h), out=_overwritten(h))
+        return h.add_(self.shortcut(x))
 
 
 class PixelShuffleUpsample(nn.Module):
