@@ -34,7 +34,7 @@ from generatect.text.conditioner import build_conditioner
 CONFIGURATIONS = {
     "21 slices of 256²": (21, 256, "8GB"),
     "51 slices of 256²": (51, 256, "8GB"),
-    "51 slices of 256², tight": (51, 256, "1000MB"),
+    "51 slices of 256², tight": (51, 256, "1100MB"),
     "11 slices of 512²": (11, 512, "8GB"),
 }
 

@@ -86,8 +86,11 @@ class GlobalContext(nn.Module):
 
 
 def _overwritten(x: Tensor) -> Tensor | None:
-    """Where the result goes that replaces `x`: its own memory, unless a gradient needs it (new memory costs a pass)."""
-    return None if torch.is_grad_enabled() else x
+    """Where the result goes that replaces `x`: its own memory, unless a gradient needs it (new memory costs a pass).
+
+    A compiled network decides for itself, and cannot take in what is written into channels that lie last.
+    """
+    return None if torch.is_grad_enabled() or torch.compiler.is_compiling() else x
 
 
 class NormedConvolution(nn.Module):
