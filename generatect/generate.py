@@ -6,20 +6,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from generatect.config.check import check_arguments
 from generatect.config.command import run_command
-from generatect.ct.quality import QualityLimits
 from generatect.data.prompts import gather_prompts
 from generatect.errors import InputError
 from generatect.files import writable_folder
 from generatect.fitting import estimate, fit
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
-from generatect.placement import pick_precision
+from generatect.placement import device_of_shard, pick_device, pick_precision
 from generatect.planning.memory import peak_bytes, reset_peak
 from generatect.progress import bars, duration
 from generatect.sidecar import ENDINGS
 from generatect.synthesis.dataset import finish_dataset
-from generatect.synthesis.make import Gate, Tally, make_volumes
+from generatect.synthesis.gate import open_gate
+from generatect.synthesis.make import Tally, make_volumes
 from generatect.synthesis.work import Shard, work_of
 
 
@@ -52,13 +54,13 @@ def generate(
         output: folder of the results.
         weights: "phantom", "released", a folder, ORG/NAME on the Hub, or a file per stage; see `find_weights`.
         seed: of the first prompt.
-        device: auto, cpu, cuda, ….
+        device: auto, cpu, cuda, …; with auto the shards of a table take the GPUs of a machine in turn.
         tokens: how tokens are sampled; see `TokenOptions`.
         upscale: how slices are refined; see `UpscaleOptions`. `slices_per_batch` is the most at once.
         memory: what it may take, such as 8GB; auto: nearly all that is free. See `fit`.
         arithmetic: fp32, bf16 or fp16; auto: bf16 on a GPU.
         shard: index and count: which share of a table this process does; see `Shard`.
-        gate: max_attempts and limits: which volumes of a table are kept; see `Gate`. None keeps all.
+        gate: which volumes of a table are kept; see `GateSettings`. None keeps all.
         dicom: write each volume as a DICOM series, too.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
         cache_dir: folder of text features of frozen encoders and of converted files.
@@ -72,8 +74,11 @@ def generate(
         raise InputError(f"seed={seed}: expected a whole number from 0 to {2**32 - 1}")
     wanted = gather_prompts(prompt, prompts)
     share = _shard(shard) if prompts is not None else None
+    device = device_of_shard(device, share.index if share else 0, torch.cuda.device_count())
     work, everything = work_of(wanted, seed, share or Shard()), work_of(wanted, seed, Shard())
-    passes = _gate(gate) if prompts is not None else None
+    passes = open_gate(gate, wanted, pick_device(device)) if gate is not None and prompts is not None else None
+    if passes is None and (gate or {}).get("classifier") is not None:
+        raise InputError("gate.classifier: a single prompt has no labels; give prompts= a table that has them")
     folder = writable_folder(output)
     model = TextToCT.load(weights, device, cache_dir, t5)
     token_options, upscale_options, plan = fit(
@@ -91,6 +96,8 @@ def generate(
     started = time.monotonic()
     request: dict[str, Any] = {"tokens": asdict(token_options), "upscale": asdict(upscale_options)}
     request |= {"weights_sha256": model.hashes, **({"dicom": True} if dicom else {})}
+    if passes and passes.agreement:
+        request["classifier_sha256"] = passes.agreement.classifier.sha256
     with bars() as show:
         tally = make_volumes(model, work, folder, share, request, token_options, upscale_options, passes, show)
     peak = peak_bytes(model.device)
@@ -106,16 +113,6 @@ def generate(
 def _shard(shard: Mapping[str, Any]) -> Shard:
     check_arguments(Shard, shard, "shard")
     return Shard(**shard)
-
-
-def _gate(gate: Mapping[str, Any] | None) -> Gate | None:
-    if gate is None:
-        return None
-    limits = gate.get("limits") or {}
-    check_arguments(Gate, {key: value for key, value in gate.items() if key != "limits"}, "gate")
-    check_arguments(QualityLimits, limits, "gate.limits")
-    bounds = {key: tuple(value) if isinstance(value, list) else value for key, value in limits.items()}
-    return Gate(gate.get("max_attempts", 1), QualityLimits(**bounds))
 
 
 def _report(tally: Tally, num_items: int, folder: Path) -> None:

@@ -26,6 +26,17 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def device_of_shard(name: str, index: int, num_gpus: int) -> str:
+    """Where a process does its share: with `auto` and several GPUs each process takes the next one.
+
+    Args:
+        name: auto, cpu, cuda, ….
+        index: of the process.
+        num_gpus: that this process sees.
+    """
+    return f"cuda:{index % num_gpus}" if name == "auto" and num_gpus > 1 else name
+
+
 def pick_precision(name: str, device: torch.device) -> str:
     """The precision of that name; `auto` takes bf16 on a GPU that has it, and fp32 anywhere else.
 

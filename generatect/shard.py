@@ -1,7 +1,6 @@
 """`python -m generatect.shard stage=… data=… output=DIR|s3://…`: prepared data in shards, to be read from anywhere."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +74,17 @@ def shard(
     objects = _tokenizer(name, tokenizer, pick_device(device))
     built = objects.pop("preset") if objects else build(preset)
     node = {**stage["datamodule"], "max_val_items": len(pairs), **_skipped_file(stage["datamodule"], store, cache_dir)}
+    label_names = _label_names(pairs) if name in ("transformer", "ctnet") else ()
+    if name == "ctnet":
+        if not label_names:
+            raise InputError("stage 'ctnet': not every volume has labels, or not the same; it learns nothing without")
+        objects["label_names"] = label_names
     module = build(node, pairs=pairs, preset=built, seed=seed, **objects)
     module.bad.start()
     sides = {"train": module.train_indices, "val": module.val_indices}
-    label_names = _label_names(pairs, [*sides["train"], *sides["val"]]) if name == "transformer" else ()
     maker = _maker(name, module, bool(label_names))
     purpose = Purpose(
-        stage=name,
+        stage="ctvit" if name == "ctnet" else name,  # whole volumes, which either stage reads
         preset=describe_preset(built),
         tokenizer_sha256=objects.get("tokenizer_sha256"),
         items_per_volume=maker.items_per_volume,
@@ -104,7 +107,7 @@ def shard(
 
 def _tokenizer(stage: str, path: str | None, device: torch.device) -> dict[str, Any]:
     """Tokenizer, its hash and its preset, for a stage that has one before it."""
-    if stage == "ctvit":
+    if stage in ("ctvit", "ctnet"):
         return {}
     if path is None:
         raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
@@ -115,17 +118,17 @@ def _tokenizer(stage: str, path: str | None, device: torch.device) -> dict[str, 
 
 def _maker(stage: str, module: PairsDataModule, with_labels: bool) -> ItemMaker:
     inputs = module.inputs
-    if stage == "ctvit":
-        return VolumeItems(inputs)
+    if stage in ("ctvit", "ctnet"):
+        return VolumeItems(inputs, with_labels)
     if stage == "superres":
         return SliceItems(inputs, module.tokenizer, module.tokenizer_sha256)  # type: ignore[arg-type]
     cache: ArrayCache = module.token_cache  # type: ignore[assignment]
     return TokenItems(inputs, module.tokenizer, module.tokenizer_sha256, cache, with_labels)  # type: ignore[arg-type]
 
 
-def _label_names(pairs: Pairs, indices: Sequence[int]) -> tuple[str, ...]:
+def _label_names(pairs: Pairs) -> tuple[str, ...]:
     """Names of the labels that every pair has; empty, and said, where only some have them."""
-    found = {tuple(pairs.labels(index) or ()) for index in indices}
+    found = {tuple(pairs.labels(index) or ()) for index in range(len(pairs))}
     if len(found) > 1:
         print("labels are left out: not every volume has them, or not the same")
     return found.pop() if len(found) == 1 else ()

@@ -1,4 +1,4 @@
-"""`python -m generatect.train stage=ctvit|transformer|superres …`: trains one stage."""
+"""`python -m generatect.train stage=ctvit|transformer|superres|ctnet …`: trains one stage."""
 
 from generatect.config.command import refuse_early, run_command
 
@@ -99,7 +99,13 @@ def train(
 
     pairs = build(data["pairs"])  # before the networks, for what it refuses
     built = assemble(
-        name, model=model, preset=preset, text_encoder=text_encoder, tokenizer=tokenizer, cache_dir=cache_dir
+        name,
+        model=model,
+        preset=preset,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        cache_dir=cache_dir,
+        label_names=tuple(pairs.labels(0) or ()) if name == "ctnet" and len(pairs) else (),
     )
     if init is not None and resume is None:
         start_from(built, init, name)
@@ -162,7 +168,7 @@ def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> s
         if isinstance(network, torch.nn.Module)
     )
     z, y, x = built.preset.grid.shape_zyx
-    preset = built.preset.name if name == "ctvit" else f"{built.preset.name} (the tokenizer's)"
+    preset = built.preset.name if name in ("ctvit", "ctnet") else f"{built.preset.name} (the tokenizer's)"
     return (
         f"stage {name}: {sizes}\n"
         f"{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "

@@ -13,13 +13,13 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 COMMANDS = "train search generate reconstruct prove export convert doctor evaluate prepare import_dicom shard serve "
-COMMANDS += "render prompts reproduce phantom.__main__"
+COMMANDS += "render prompts reproduce utility phantom.__main__"
 ENTRY_POINTS = {f"generatect.{name}" for name in COMMANDS.split()}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.
 ALLOWED = {
     "ct": (SCIENCE | {"nibabel", "PIL", "isal", "pydicom"}, {"ct", "errors", "files"}),
-    "networks": (SCIENCE | {"safetensors"}, {"networks", "errors"}),
+    "networks": (SCIENCE | {"safetensors", "monai"}, {"networks", "errors"}),
     "objectives": (SCIENCE, {"objectives", "diffusion", "errors"}),
     "diffusion": (SCIENCE, {"diffusion", "errors"}),
     "sampling": (SCIENCE, {"sampling", "diffusion", "objectives", "errors"}),
@@ -37,6 +37,7 @@ NEVER_BELOW = {  # package → packages of our own it must not reach
     "web": {"stages", "callbacks", "objectives"},
     "evaluation": {"stages", "callbacks"},
     "synthesis": {"stages", "callbacks", "objectives"},
+    "privacy": {"stages", "callbacks", "objectives", "synthesis"},
 }
 
 

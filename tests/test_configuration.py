@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from generatect.audit import audit
 from generatect.checkpoints.stage_file import StageFile
 from generatect.config.build import build
 from generatect.config.check import check_arguments, check_config
@@ -35,6 +36,7 @@ from generatect.shard import shard
 from generatect.stages import assemble
 from generatect.text.t5 import T5TextEncoder
 from generatect.train import train
+from generatect.utility import utility
 
 CONF = config_folder()
 ROOT = CONF.parent
@@ -54,6 +56,7 @@ ENTRY_POINTS = {
     "doctor": doctor,
     "evaluate": evaluate,
     "evaluate_table": results_table,
+    "audit": audit,
     "prepare": prepare,
     "shard": shard,
     "import_dicom": import_dicom,
@@ -61,6 +64,7 @@ ENTRY_POINTS = {
     "reproduce": reproduce,
     "serve": serve,
     "render": render,
+    "utility": utility,
 }
 MANDATORY = {
     "folder": ["data.root=x", "data.table=y"],
@@ -72,6 +76,7 @@ MANDATORY = {
     "convert": ["source=x", "output=y"],
     "doctor": ["data.root=x", "data.table=y"],
     "evaluate": ["real=x", "fake=y"],
+    "audit": ["train=x", "generated=y", "heldout=z"],
     "clip_score": ["callbacks.clip_score.detector=x"],
     "shard": ["output=x"],
     "import_dicom": ["input=x"],
@@ -111,6 +116,7 @@ def networks(config: dict, stage: str, monkeypatch) -> dict[str, torch.nn.Module
             text_encoder=config["text_encoder"],
             tokenizer="tokenizer.safetensors",
             cache_dir=None,
+            label_names=("Emphysema", "Lung nodule"),
         )
     return {key: value for key, value in built.module.items() if isinstance(value, torch.nn.Module)}
 
@@ -161,7 +167,7 @@ def test_every_choice_composes_and_builds(group, choice, monkeypatch, t5_of_publ
         case "logger":
             assert choice in config["logger"]
         case "model":
-            for stage in ("ctvit", "transformer", "superres"):
+            for stage in ("ctvit", "transformer", "superres", "ctnet"):
                 assert networks(config, stage, monkeypatch)
         case "preset":
             assert build(config["preset"]).name == choice
@@ -179,13 +185,13 @@ def test_every_choice_composes_and_builds(group, choice, monkeypatch, t5_of_publ
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds(name, monkeypatch, t5_of_published_width):
-    text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
-    mandatory = MANDATORY["folder"] if "override /data: folder" in text else []
-    config = composed("train", f"experiments={name}", *mandatory)
-    assert networks(config, config["stage"]["name"], monkeypatch)
-    header = text.splitlines()
+    header = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     assert header[0] == "# @package _global_"
-    assert re.match(rf"# python -m generatect\.train (-m )?experiments={name}", header[1])
+    command = re.match(rf"# python -m generatect\.(\w+) (?:-m )?(experiments={name}\b.*)", header[1])
+    assert command is not None
+    config = composed(command[1], *command[2].split())
+    if command[1] == "train":
+        assert networks(config, config["stage"]["name"], monkeypatch)
 
 
 def test_previews_show_averaged_weights():

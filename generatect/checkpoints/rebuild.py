@@ -16,6 +16,7 @@ from generatect.config.targets import refuse_targets
 from generatect.ct.preset import PhysicalPreset, Preset, ReleasedPreset
 from generatect.diffusion.process import SuperResProcess
 from generatect.errors import InputError
+from generatect.networks.ctnet import CTNet
 from generatect.networks.ctvit import CTViT
 from generatect.networks.maskgit import MaskGIT
 from generatect.networks.token_critic import TokenCritic
@@ -27,6 +28,7 @@ _NETWORKS: dict[str, type[nn.Module]] = {
     "maskgit": MaskGIT,
     "token_critic": TokenCritic,
     "unet": SuperResUNet,
+    "ctnet": CTNet,
 }
 _PRESETS: dict[str, type] = {"physical": PhysicalPreset, "released": ReleasedPreset}
 Built = TypeVar("Built")

@@ -22,6 +22,9 @@ from generatect.files import atomic_path, sha256_of_file
 
 FORMAT = 1
 STAGES = ("ctvit", "transformer", "superres")
+"""What a model is made of."""
+JUDGES = ("ctnet",)
+"""What is trained to look at volumes, and is no part of a model."""
 DESCRIPTION_KEY = "generatect"
 EMA_KEY = "generatect_ema"
 
@@ -76,7 +79,7 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
     except (SafetensorError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"{setting}={path}: not a readable generatect checkpoint ({reason})") from error
-    if description.get("format") != FORMAT or description.get("stage") not in STAGES:
+    if description.get("format") != FORMAT or description.get("stage") not in (*STAGES, *JUDGES):
         raise InputError(
             f"{setting}={path}: format {description.get('format')!r}, expected {FORMAT}; update generatect"
         )

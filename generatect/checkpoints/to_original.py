@@ -11,7 +11,7 @@ from generatect.checkpoints.released_discriminator import discriminator_to_origi
 from generatect.checkpoints.released_layout import prefixed
 from generatect.checkpoints.released_superres import unet_to_original
 from generatect.checkpoints.released_tokens import ctvit_to_original, maskgit_to_original
-from generatect.checkpoints.stage_file import StageFile
+from generatect.checkpoints.stage_file import STAGES, StageFile
 from generatect.errors import InputError
 
 
@@ -31,6 +31,9 @@ def original_content(
         InputError: a mended network, which the original would compute otherwise, a text encoder that it lacks, or
             something that its file holds and neither this one nor the arguments do.
     """
+    stage = file.description["stage"]
+    if stage not in STAGES:
+        raise InputError(f"{file.path}: the original has no stage '{stage}'; expected one of {', '.join(STAGES)}")
     for name, arguments in file.description["networks"].items():
         if name != "unet" and arguments.get("compat", "mended") != "released":  # the U-Net has one form
             raise InputError(
@@ -40,9 +43,7 @@ def original_content(
     text = file.description.get("text")
     if text and (text["encoder"]["kind"] != T5["kind"] or text.get("adapter")):
         raise InputError(f"{file.path}: its text encoder is not T5 alone, which is all that the original has")
-    return {"ctvit": _ctvit, "transformer": _transformer, "superres": _superres}[file.description["stage"]](
-        file, tokenizer, vgg
-    )
+    return {"ctvit": _ctvit, "transformer": _transformer, "superres": _superres}[stage](file, tokenizer, vgg)
 
 
 def _ctvit(file: StageFile, _tokenizer: StageFile | None, vgg: dict[str, Tensor] | None) -> dict[str, Any]:

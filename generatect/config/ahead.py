@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from generatect.config.resolvers import config_folder
-from generatect.config.sweep import refuse_other_sweep
+from generatect.config.sweep import SHARD_KEY, jobs_folder, refuse_other_sweep
 from generatect.errors import InputError
 
 HYDRA_MAY_CALL = ("hydra._internal.core_plugins.", "hydra_plugins.", "hydra.experimental.callbacks.")
@@ -73,7 +73,7 @@ def look_ahead(config_name: str, arguments: list[str]) -> Ahead | None:
     _check_hydra(node.hydra)
     is_sweep, folder = options.multirun or node.hydra.mode == RunMode.MULTIRUN, None
     if is_sweep and isinstance(node.get("output"), str):
-        folder = Path(node.output).expanduser()
+        folder = jobs_folder(node.output, _sweeps_shards(overrides))
         if "resume" in node:
             refuse_other_sweep(folder, _jobs(node.hydra.sweeper, options.overrides))
     launcher = node.hydra.launcher["_target_"].rpartition(".")[2]
@@ -90,6 +90,21 @@ def _jobs(sweeper: DictConfig, arguments: list[str]) -> list[list[str]]:
     overrides = OverridesParser.create().parse_overrides([*params, *arguments])
     jobs = BasicSweeper.split_arguments(overrides, None)[0]
     return [[item for item in job if not item.lstrip("+~").startswith(("hydra.", "hydra/"))] for job in jobs]
+
+
+def _sweeps_shards(overrides: list[Override]) -> bool:
+    """Whether the jobs are shards of one dataset.
+
+    Raises:
+        InputError: they would differ in something else, too, and fill one folder with unlike volumes.
+    """
+    swept = [override for override in overrides if override.is_sweep_override()]
+    if not any(override.key_or_group == SHARD_KEY for override in swept):
+        return False
+    if len(swept) > 1:
+        other = next(override for override in swept if override.key_or_group != SHARD_KEY)
+        raise InputError(f"{other.input_line}: jobs over {SHARD_KEY} fill one dataset; sweep nothing else beside it")
+    return True
 
 
 def _refuse_impossible(override: Override) -> None:

@@ -19,7 +19,16 @@ from generatect.config.one_line import is_user_error, one_line
 from generatect.config.quiet import quiet
 from generatect.config.resolvers import register_resolvers
 from generatect.config.suggest import dotted
-from generatect.config.sweep import DONE, FAILED, INTERRUPTED, JobRecord, read_record, write_summary
+from generatect.config.sweep import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    JobRecord,
+    fills_one_output,
+    jobs_folder,
+    read_record,
+    write_summary,
+)
 from generatect.errors import InputError
 
 SLURM_LAUNCHER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
@@ -67,7 +76,7 @@ class Job:
         if not isinstance(output, str):
             self._attempt(config)
             return
-        folder = Path(output).expanduser() / str(number)
+        folder = jobs_folder(output, fills_one_output(overrides)) / str(number)
         before = read_record(folder) if resumes else None
         if before is not None and not before.is_same_job(overrides):
             assert not before.has_trained, "`refuse_other_sweep` has not looked"
@@ -152,14 +161,17 @@ def refuse_sweeps_of_several_processes(config: DictConfig) -> None:
 
 
 def settle_paths(config: DictConfig) -> None:
-    """`~` is home in what other settings are made of; in a sweep job 3 writes to `output`/3, and goes on from there."""
+    """`~` is home in what other settings are made of; in a sweep job 3 writes to `output`/3, and goes on from there.
+
+    Jobs that are shards of one dataset all write to `output`.
+    """
     for key in ("output", "resume"):
         if isinstance(config.get(key), str):
             config[key] = str(Path(config[key]).expanduser())
     hydra_config = HydraConfig.get()
     if hydra_config.mode != RunMode.MULTIRUN:
         return
-    if "output" in config:
+    if "output" in config and not fills_one_output(list(hydra_config.overrides.task)):
         config.output = f"{config.output}/{hydra_config.job.num}"
     if "resume" in config and config.resume is None:
         config.resume = "auto"

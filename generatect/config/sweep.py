@@ -21,6 +21,7 @@ from generatect.files import atomic_path
 from generatect.progress import duration
 
 RECORD, SUMMARY = "job.json", "sweep.csv"
+SHARD_KEY = "shard.index"
 DONE, FAILED, INTERRUPTED, RUNNING, PRUNED = "done", "failed", "interrupted", "running", "pruned"
 GOES_ON_BY = {"steps", "resume"}
 """Settings that the same job may have otherwise when it goes on."""
@@ -77,6 +78,17 @@ class JobRecord:
         """Writes `OUTPUT/job.json`."""
         with atomic_path(Path(self.output) / RECORD) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+
+def fills_one_output(overrides: list[str]) -> bool:
+    """Whether a job is one shard of a dataset: all jobs of such a sweep write into its folder."""
+    return any(text.partition("=")[0] == SHARD_KEY for text in overrides)
+
+
+def jobs_folder(output: str, one_output: bool) -> Path:
+    """Where the jobs of a sweep have their folders, and where their summary lies; `output` unless they share that."""
+    folder = Path(output).expanduser()
+    return folder / "shards" if one_output else folder
 
 
 def read_record(folder: Path) -> JobRecord | None:

@@ -49,16 +49,17 @@ class ItemMaker(Protocol):
 
 
 class VolumeItems:
-    """Stage `ctvit`: one item a volume, int16 HU [z y x].
+    """Stages `ctvit` and `ctnet`: one item a volume, int16 HU [z y x] and, where the source has them, labels [k].
 
     Args:
         inputs: the pairs on the preset's grid.
+        with_labels: whether labels are kept.
     """
 
     items_per_volume = 1
 
-    def __init__(self, inputs: ModelInputs) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: ModelInputs, with_labels: bool = False) -> None:
+        self.inputs, self.with_labels = inputs, with_labels
         self.bytes_per_volume = 2 * math.prod(inputs.preset.grid.shape_zyx)
 
     def load(self, index: int) -> Arrays:
@@ -66,8 +67,9 @@ class VolumeItems:
         return {"hu": read_hu(self.inputs, index)}
 
     def items(self, index: int, loaded: Arrays) -> list[bytes]:
-        """The volume with its text and name."""
-        return [pack_item(loaded, texts_of(self.inputs, index))]
+        """The volume with labels, text and name."""
+        arrays = {**loaded, **(_labels_of(self.inputs, index) if self.with_labels else {})}
+        return [pack_item(arrays, texts_of(self.inputs, index))]
 
 
 class TokenItems:
@@ -110,8 +112,8 @@ class TokenItems:
             with torch.inference_mode():
                 tokens = self.tokenizer.tokenize(_as_batch(arrays.pop("hu"), self.tokenizer))
             arrays["ids"] = tokens[0].cpu().numpy().astype(self.known.dtype)
-        if self.with_labels and (labels := self.inputs.pairs.labels(index)):
-            arrays["labels"] = np.array(list(labels.values()), dtype=np.uint8)
+        if self.with_labels:
+            arrays |= _labels_of(self.inputs, index)
         return [pack_item(arrays, texts_of(self.inputs, index))]
 
 
@@ -180,6 +182,11 @@ def read_hu(
 def texts_of(inputs: ModelInputs, index: int) -> dict[str, str]:
     """Text and name of a pair."""
     return {"text": inputs.pairs.text(index), "name": inputs.pairs.name(index)}
+
+
+def _labels_of(inputs: ModelInputs, index: int) -> Arrays:
+    labels = inputs.pairs.labels(index)
+    return {"labels": np.array(list(labels.values()), dtype=np.uint8)} if labels else {}
 
 
 def _as_batch(hu: np.ndarray, tokenizer: CTViT) -> torch.Tensor:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from generatect.ct.preset import Preset
 from generatect.ct.volume import CTVolume
+from generatect.data.ctnet_data import CTNetData, LabelledDataset, require_labels
 from generatect.data.ctvit_data import CTViTData, VolumeDataset
 from generatect.data.inputs import to_model_range
 from generatect.data.module import PairsDataModule
@@ -170,8 +171,11 @@ class Shards:
                 data.seed,
                 data.bad,
             )
-        assert isinstance(data, CTViTData), type(data)
         self.check("ctvit", data.preset, None)
+        if isinstance(data, CTNetData):
+            require_labels(self.labels(0), data.label_names, f"data.root={self.root}")
+            return LabelledDataset(inputs, indices, data.bad, data.label_names)
+        assert isinstance(data, CTViTData), type(data)
         return VolumeDataset(inputs, indices, data.bad)
 
     def _item(self, index: int, z: int | None = None) -> Item:

@@ -5,6 +5,7 @@ tokenizer's file, and its text width from the text encoder.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,14 +43,26 @@ def assemble(
     text_encoder: dict[str, Any],
     tokenizer: str | None,
     cache_dir: str | None,
+    label_names: Sequence[str] = (),
 ) -> Assembled:
     """Builds the networks of `stage`.
+
+    Args:
+        stage: its name.
+        model: sizes of volumes and networks.
+        preset: how a volume comes onto the model's grid.
+        text_encoder: reports → features.
+        tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
+        cache_dir: folder of text features of frozen encoders.
+        label_names: labels of the data, which stage `ctnet` learns.
 
     Raises:
         InputError: a later stage without tokenizer, a tokenizer of another stage, or sizes that do not fit.
     """
     if stage == "ctvit":
         return _assemble_ctvit(model, preset)
+    if stage == "ctnet":
+        return _assemble_ctnet(model, preset, label_names)
     if tokenizer is None:
         raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
     file = read_stage_of(tokenizer, "ctvit", "tokenizer")
@@ -87,6 +100,21 @@ def _assemble_ctvit(model: dict[str, Any], preset: dict[str, Any]) -> Assembled:
         "preset": {"name": built.name, **_arguments(preset)},
     }
     return Assembled(built, module, description)
+
+
+def _assemble_ctnet(model: dict[str, Any], preset: dict[str, Any], label_names: Sequence[str]) -> Assembled:
+    built, node = build(preset), {"labels": list(label_names), **model["ctnet"]}
+    if not node["labels"]:
+        raise InputError(
+            "stage 'ctnet': the data have no labels to learn; name their columns, such as "
+            "data.label_columns=[Emphysema,Cardiomegaly]"
+        )
+    ctnet = build(node)
+    description = {
+        "networks": {"ctnet": _arguments(node)},
+        "preset": {"name": built.name, **_arguments(preset)},
+    }
+    return Assembled(built, {"ctnet": ctnet}, description, {"label_names": ctnet.labels})
 
 
 def _assemble_transformer(

@@ -11,10 +11,11 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 
 from generatect.networks import attention, unet_blocks
+from generatect.networks.ctnet import ResNetLevel
 from generatect.networks.transformer import TransformerLayer
 from generatect.networks.unet_blocks import ResidualBlock
 
-BLOCKS = (TransformerLayer, ResidualBlock)
+BLOCKS = (TransformerLayer, ResidualBlock, ResNetLevel)
 """What is repeated in a network and holds most of its weights and activations."""
 WHOLE = (attention.CrossAttention, unet_blocks.CrossAttention)
 

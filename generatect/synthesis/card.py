@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from generatect.synthesis.audited import audited_section
 from generatect.synthesis.work import WorkItem
 
 Kept = Sequence[tuple[WorkItem, Mapping[str, Any]]]
@@ -15,7 +16,7 @@ def dataset_card(folder: Path, kept: Kept, failed: Kept) -> str:
     """The card in Markdown, made of what the sidecars say.
 
     Args:
-        folder: of the dataset, for its name alone.
+        folder: of the dataset, for its name and what an audit left there.
         kept: prompts with the sidecars of their volumes, in the order of the table.
         failed: prompts with the records of their rejections.
     """
@@ -39,7 +40,7 @@ python -m generatect.train data=folder data.root={folder.name} data.table={folde
 {_labels(kept)}
 ## Quality
 
-{_quality(kept, failed)}"""
+{_quality(kept, failed)}{audited_section(folder, [sidecar["volume_sha256"] for _, sidecar in kept])}"""
 
 
 def _notices(kept: Kept) -> str:
@@ -86,4 +87,17 @@ def _quality(kept: Kept, failed: Kept) -> str:
     first = again.pop(0, 0)
     total = len(kept) + len(failed)
     text = f"{first} of {total} prompts passed the gate at the first attempt, {sum(again.values())} at a later one"
-    return f"{text}; {len(failed)} never did" + (" (`rejected.csv`).\n" if failed else ".\n")
+    text = f"{text}; {len(failed)} never did" + (" (`rejected.csv`).\n" if failed else ".\n")
+    return text + _agreement(kept)
+
+
+def _agreement(kept: Kept) -> str:
+    """How far a classifier agrees with the labels, where the gate asked one."""
+    judged = [sidecar for _, sidecar in kept if "agreement" in sidecar]
+    if not judged:
+        return ""
+    values = [sidecar["agreement"] for sidecar in judged]
+    return (
+        f"\nA classifier (SHA-256 `{judged[0]['classifier_sha256']}`) agrees with the labels of what passed by "
+        f"{sum(values) / len(values):.2f} on average and {min(values):.2f} at least; 1 is full agreement.\n"
+    )

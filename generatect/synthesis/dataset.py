@@ -6,12 +6,13 @@ from typing import Any
 
 from generatect.data.safe_csv import write_csv
 from generatect.files import atomic_path
+from generatect.synthesis.audited import CARD
 from generatect.synthesis.card import dataset_card
 from generatect.synthesis.kept import made, rejected
 from generatect.synthesis.manifest import MANIFEST, seconds_by_volume, write_manifest
 from generatect.synthesis.work import WorkItem
 
-TABLE, REJECTED_TABLE, CARD = "table.csv", "rejected.csv", "README.md"
+TABLE, REJECTED_TABLE = "table.csv", "rejected.csv"
 OWN_COLUMNS = ("volume", "patient", "text", "seed")
 
 

@@ -1,45 +1,19 @@
 """Makes the volumes of a work list, each whole or not at all, and goes on where an earlier process ended."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generatect.ct.quality import QualityLimits, faults, measure_quality
 from generatect.ct.volume import CTVolume
-from generatect.errors import InputError
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.progress import Progress
 from generatect.sidecar import ENDINGS, write_generated
+from generatect.synthesis.gate import Gate
 from generatect.synthesis.kept import REJECTED, made, reject, rejected
 from generatect.synthesis.manifest import append_line
 from generatect.synthesis.work import Shard, WorkItem
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which volumes are kept.
-
-    Args:
-        max_attempts: seeds tried for a prompt before it is given up.
-        limits: what passes.
-
-    Raises:
-        InputError: no attempt at all.
-    """
-
-    max_attempts: int
-    limits: QualityLimits
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise InputError(f"gate.max_attempts={self.max_attempts}: expected at least 1; gate=null keeps everything")
-
-    def plain(self) -> dict[str, Any]:
-        """Its values as JSON holds them."""
-        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass
@@ -117,9 +91,9 @@ def _make(
     for attempt in range(gate.max_attempts if gate else 1):
         started, seed = time.monotonic(), item.seed_of(attempt)
         volume = one_volume(model, item.prompt.text, seed, tokens, upscale, show)
-        found = faults(measure_quality(volume), gate.limits) if gate else []
+        found, measured = gate.look_at(volume, item.prompt) if gate else ([], {})
         if not found:
-            options = {**request, "seed": seed, "attempt": attempt}
+            options = {**request, "seed": seed, "attempt": attempt, **measured}
             sidecar = write_generated(folder, item.prompt, model, volume, options)
             return {**sidecar, "columns": item.prompt.columns, "seconds": round(time.monotonic() - started, 2)}
         attempts.append(found)

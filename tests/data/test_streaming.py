@@ -16,6 +16,7 @@ from torch import nn
 from generatect.config.quiet import quiet
 from generatect.ct.preset import PhysicalPreset, ReleasedPreset
 from generatect.data.bad_volumes import BadVolumes
+from generatect.data.ctnet_data import CTNetData
 from generatect.data.ctvit_data import CTViTData
 from generatect.data.module import PairsDataModule
 from generatect.data.object_store import FolderStore, open_store
@@ -28,6 +29,7 @@ from generatect.data.superres_data import SuperResData
 from generatect.data.transformer_data import TransformerData
 from generatect.errors import InputError
 from generatect.networks.ctvit import CTViT
+from generatect.phantom.findings import LABELS
 from generatect.phantom.pairs import PhantomPairs
 from generatect.stages.base import Stage
 from tests.data.s3_server import LocalS3
@@ -54,6 +56,8 @@ def make_module(stage: str, pairs, cache: Path, **changes) -> PairsDataModule:
     frozen = {"tokenizer": tokenizer(), "tokenizer_sha256": "sha"}
     if stage == "ctvit":
         return CTViTData(**settings | changes)
+    if stage == "ctnet":
+        return CTNetData(**settings | {"label_names": LABELS[::-1]} | changes)
     if stage == "transformer":
         return TransformerData(**settings | frozen | {"token_cache_dir": str(cache)} | changes)
     return SuperResData(**settings | frozen | {"crop": 16, "reconstruction_prob": 0.5} | changes)
@@ -63,9 +67,9 @@ def write(stage: str, root: str, cache: Path, pairs=None, num_per_shard: int = 3
     """Writes phantoms as shards; returns the data module whose split they have."""
     module = make_module(stage, pairs or PhantomPairs(num=NUM), cache)
     pairs, inputs = module.inputs.pairs, module.inputs
-    names = tuple(pairs.labels(0)) if stage == "transformer" else ()
-    if stage == "ctvit":
-        maker = VolumeItems(inputs)
+    names = tuple(pairs.labels(0)) if stage in ("transformer", "ctnet") else ()
+    if stage in ("ctvit", "ctnet"):
+        maker, stage = VolumeItems(inputs, bool(names)), "ctvit"
     elif stage == "transformer":
         maker = TokenItems(inputs, tokenizer(), "sha", module.token_cache, True)
     else:
@@ -139,6 +143,18 @@ class TestBatches:
         assert len(val[0]) == len(val[1]) > 0
         for ours, theirs in zip(*val, strict=True):
             assert_same(ours, theirs)
+
+    @pytest.mark.parametrize("stage", ["ctvit", "ctnet"])
+    def test_volumes_with_labels_are_for_two_stages(self, written, tmp_path, stage):
+        streamed = make_module(stage, open_shards(written("ctnet")[0], tmp_path), tmp_path)
+        own = make_module(stage, PhantomPairs(num=NUM), tmp_path / "own")
+        for ours, theirs in zip(batches(streamed, 4), batches(own, 4), strict=True):
+            assert ("labels" in ours) == (stage == "ctnet")
+            assert_same(ours, theirs)
+
+    def test_volumes_without_labels_are_for_one(self, written, tmp_path):
+        with pytest.raises(InputError, match="has no label 'Consolidation/right'"):
+            make_module("ctnet", open_shards(written("ctvit")[0], tmp_path), tmp_path).setup()
 
     @pytest.mark.parametrize("stage", STAGES)
     def test_no_patient_is_on_both_sides(self, written, tmp_path, stage):

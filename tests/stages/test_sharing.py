@@ -10,10 +10,16 @@ import pytest
 import torch
 
 from generatect.checkpoints.stage_file import EMA_KEY, read_stage_file
+from generatect.config.scores import read_scores
 
 SCRIPT = Path(__file__).with_name("train_together.py")
-STAGES = ("ctvit", "transformer", "superres")
-AVERAGED = {"ctvit": "[ctvit]", "transformer": "[maskgit,text,token_critic]", "superres": "[unet,text]"}
+STAGES = ("ctvit", "transformer", "superres", "ctnet")
+AVERAGED = {
+    "ctvit": "[ctvit]",
+    "transformer": "[maskgit,text,token_critic]",
+    "superres": "[unet,text]",
+    "ctnet": "[ctnet]",
+}
 QUICK = (
     "model=tiny",
     "data.pairs.num=20",
@@ -53,11 +59,13 @@ def folder(tiny_weights, tmp_path_factory) -> Path:
         own = (f"stage={stage}", f"steps={steps}", f"stage.averaged={AVERAGED[stage]}", f"cache_dir={folder / 'cache'}")
         shared = ALONE if strategy == "single" else (f"strategy={strategy}", *TOGETHER)
         before = [f"resume={folder / stage / earlier / 'last.ckpt'}"] if earlier else []
-        tokenizer = ["stage.module.discriminator_every=1", "+stage.module.discriminator_optimizer.eps=1e-3"]
-        if stage != "ctvit":
-            tokenizer = [f"tokenizer={tiny_weights / 'ctvit.safetensors'}"]
+        special = [f"tokenizer={tiny_weights / 'ctvit.safetensors'}"]
+        if stage == "ctvit":
+            special = ["stage.module.discriminator_every=1", "+stage.module.discriminator_optimizer.eps=1e-3"]
+        if stage == "ctnet":  # layers draw for a process, not for a sample; scores need some validation items
+            special = ["model.ctnet.dropout_prob=0.0", "stage.datamodule.val_fraction=0.5"]
         plain = [] if run == "fsdp" else ["~callbacks.previews", "~callbacks.throughput"]
-        return [*QUICK, *own, *shared, *before, *tokenizer, *plain, f"output={folder / stage / run}"]
+        return [*QUICK, *own, *shared, *before, *special, *plain, f"output={folder / stage / run}"]
 
     def launch(name: str, runs: list[str], *command: str) -> None:
         path = folder / f"{name}.json"
@@ -94,6 +102,17 @@ def test_losses_are_those_of_one_process_on_the_same_batches(folder, stage, run)
         for key, value in their.items():
             if "accuracy" not in key:  # a mean of means
                 assert our[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("run", ["ddp", "fsdp"])
+def test_validation_finds_what_one_process_finds(folder, stage, run):
+    ours, theirs = (read_scores(folder / stage / name / "scores.json").validations[2] for name in (run, "alone"))
+    assert ours.keys() == theirs.keys()
+    assert "val/auroc" in ours or stage != "ctnet"
+    for key, value in theirs.items():
+        if key == "val/loss" or key.startswith(("val/auroc", "val/average_precision")):
+            assert ours[key] == pytest.approx(value, rel=1e-3), key
 
 
 @pytest.mark.parametrize("stage", STAGES)

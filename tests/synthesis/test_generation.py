@@ -16,6 +16,7 @@ from generatect.ct.dicom import read_series
 from generatect.ct.nifti import read_nifti
 from generatect.data.safe_csv import write_csv
 from generatect.errors import InputError
+from generatect.placement import device_of_shard
 from generatect.reproduce import name_the_file
 from generatect.synthesis.prompt_tables import phantom_prompts
 from generatect.synthesis.work import Shard, work_of
@@ -84,6 +85,20 @@ def test_shards_that_were_killed_make_the_same_dataset(whole, tiny_weights, tabl
     assert [line["volume"] for line in lines] == [f"{index:06d}.nii.gz" for index in range(NUM)]
     assert {line["volume"]: line["volume_sha256"] for line in lines} == hashes(whole)
     assert [line["seed"] for line in lines] == list(range(NUM))
+
+
+def test_a_sweep_over_shards_fills_one_dataset(command, shipped, few, tmp_path):
+    shards = ["shard.index=0,1", "shard.count=2", f"prompts={few}", f"output={tmp_path / 'd'}"]
+    ended = command("generate", "--multirun", *shards, *QUICK)
+    assert ended.code == 0, ended.err
+    assert hashes(tmp_path / "d") == hashes(shipped)
+    assert (tmp_path / "d" / "table.csv").read_text() == (shipped / "table.csv").read_text()
+    with (tmp_path / "d" / "shards" / "sweep.csv").open(newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["done", "done"]
+
+    other = command("generate", "--multirun", *shards, *QUICK, "seed=1,2")
+    assert other.code == 2
+    assert "seed=1,2: jobs over shard.index fill one dataset; sweep nothing else beside it" in other.err
 
 
 def test_a_damaged_volume_is_made_again_and_a_whole_one_is_kept(command, whole, tiny_weights, table, tmp_path):
@@ -197,6 +212,14 @@ def test_other_weights_are_refused(command, whole):
 
 def test_a_bare_file_is_the_file():
     assert name_the_file(["a b.nii.gz", "device=cpu", "--help"]) == ["file='a b.nii.gz'", "device=cpu", "--help"]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_gpus", "expected"),
+    [("auto", 2, ["cuda:0", "cuda:1", "cuda:0"]), ("auto", 1, ["auto"] * 3), ("cpu", 2, ["cpu"] * 3)],
+)
+def test_shards_take_the_gpus_of_a_machine_in_turn(name, num_gpus, expected):
+    assert [device_of_shard(name, index, num_gpus) for index in range(3)] == expected
 
 
 def test_the_work_of_all_shards_is_all_work_and_a_shard_that_is_none_is_refused(table):
