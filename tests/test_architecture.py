@@ -13,7 +13,7 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 COMMANDS = "train search generate reconstruct prove export convert doctor evaluate prepare import_dicom shard serve "
-COMMANDS += "render prompts reproduce utility phantom.__main__"
+COMMANDS += "render prompts reproduce utility audit phantom.__main__"
 ENTRY_POINTS = {f"generatect.{name}" for name in COMMANDS.split()}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}
 # Package → what it may import beside the standard library: third-party packages, and packages of our own.

@@ -1,0 +1,89 @@
+"""Volumes embedded once: features are kept on disk by the content of each file, and a killed audit goes on."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+
+from generatect.ct.scan import read_scan
+from generatect.data.cache import ArrayCache
+from generatect.privacy.embedding import TokenizerEmbedding
+from generatect.privacy.folder import AuditedFolder, AuditedVolume
+from generatect.progress import Progress, duration
+
+BATCH = 8
+"""Volumes embedded at a time."""
+FEATURES, COARSE = "features", "coarse"
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Turns folders into features.
+
+    Attributes:
+        embedding: what is computed of a volume.
+        cache: where it is kept.
+        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
+    """
+
+    embedding: TokenizerEmbedding
+    cache: ArrayCache
+    hu_policy: str
+
+    def missing(self, folder: AuditedFolder) -> list[AuditedVolume]:
+        """Volumes that are not embedded yet."""
+        return [
+            volume
+            for volume in folder.volumes
+            if any(self._key(what, volume) not in self.cache for what in (FEATURES, COARSE))
+        ]
+
+    def embed(self, folders: Sequence[AuditedFolder], say: Callable[[str], None], show: Progress) -> None:
+        """Embeds what is missing, and says beforehand how long it takes, from timing the second volume.
+
+        Raises:
+            InputError: a volume cannot be read.
+        """
+        missing = [volume for folder in folders for volume in self.missing(folder)]
+        total = sum(map(len, folders))
+        if not missing:
+            say(f"{total} volumes are embedded from before")
+            return
+        self._keep(missing[:1])  # the first one is slow
+        started = time.monotonic()
+        self._keep(missing[1:2])
+        seconds = (time.monotonic() - started) * len(missing)
+        say(f"{len(missing)} of {total} volumes to embed with the {self.embedding.name}: about {duration(seconds)}")
+        for start in range(2, len(missing), BATCH):
+            self._keep(missing[start : start + BATCH])
+            show("volumes embedded", min(start + BATCH, len(missing)), len(missing))
+
+    def features(self, folder: AuditedFolder) -> Float64[np.ndarray, "n d"]:
+        """Features of a folder's volumes."""
+        return np.stack([self._read(FEATURES, volume) for volume in folder.volumes]).astype(np.float64)
+
+    def coarse(self, volume: AuditedVolume) -> UInt8[np.ndarray, "depth rows columns"]:
+        """Grey values of a volume."""
+        return self._read(COARSE, volume)
+
+    def _keep(self, volumes: Sequence[AuditedVolume]) -> None:
+        if not volumes:
+            return
+        for what, rows in self._made(volumes).items():
+            for volume, row in zip(volumes, rows, strict=True):
+                self.cache.put(self._key(what, volume), row)
+
+    def _read(self, what: str, volume: AuditedVolume) -> np.ndarray:
+        """What is kept of a volume; made anew where it has been damaged."""
+        return self.cache.get(self._key(what, volume), lambda: self._made([volume])[what][0])
+
+    def _made(self, volumes: Sequence[AuditedVolume]) -> dict[str, np.ndarray]:
+        prepared = [self.embedding.prepared(read_scan(item.path, hu_policy=self.hu_policy).volume) for item in volumes]
+        features, coarse = self.embedding.of(torch.stack(prepared))
+        return {FEATURES: features.numpy(), COARSE: coarse.numpy()}
+
+    def _key(self, what: str, volume: AuditedVolume) -> tuple[str, ...]:
+        return ("audit", what, self.embedding.identity, self.hu_policy, volume.content)

@@ -1,0 +1,118 @@
+"""A folder of volumes as the audit sees it: files, hashes of their content, and whose scans they are."""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from generatect.data.fingerprint import fingerprint
+from generatect.data.rows import read_rows
+from generatect.data.scans import SUFFIXES
+from generatect.errors import InputError
+from generatect.evaluation.folder_prompts import TABLES
+
+PATIENT, VOLUME = "patient", "volume"
+
+
+@dataclass(frozen=True)
+class AuditedVolume:
+    """One file.
+
+    Attributes:
+        path: NIfTI.
+        name: its path below the folder, without suffix.
+        content: hash of the file's content; see `fingerprint`.
+        patient: whose scan it is, as the table says; without a table, every volume is a patient of its own.
+    """
+
+    path: Path
+    name: str
+    content: str
+    patient: str
+
+
+@dataclass(frozen=True)
+class AuditedFolder:
+    """The volumes of a folder, in the order of their names.
+
+    Attributes:
+        setting: "train", "generated" or "heldout".
+        folder: where they lie.
+        volumes: at least one.
+        table: says whose they are; None where no table does.
+    """
+
+    setting: str
+    folder: Path
+    volumes: tuple[AuditedVolume, ...]
+    table: Path | None
+
+    def __len__(self) -> int:
+        """Number of volumes."""
+        return len(self.volumes)
+
+    @property
+    def patients(self) -> list[str]:
+        """Whose each volume is."""
+        return [volume.patient for volume in self.volumes]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all names and contents."""
+        lines = "".join(f"{volume.content}  {volume.name}\n" for volume in self.volumes)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
+    """Lists the volumes of a folder and of those below it; no voxel is read.
+
+    Patients come from the first of `reports.csv`, `prompts.csv` and `table.csv` in the folder that has columns volume
+    and patient, as `data=folder` reads them. It may name more volumes than there are.
+
+    Args:
+        folder: searched for `.nii.gz` and `.nii`; hidden files are passed over.
+        setting: what named it, for messages.
+
+    Raises:
+        InputError: no such folder, no volume in it, or a table without a row for one of them.
+    """
+    where = Path(folder).expanduser()
+    if not where.is_dir():
+        raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
+    files = sorted(
+        path for path in where.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file() and path.name[0] != "."
+    )
+    if not files:
+        raise InputError(
+            f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes (DICOM becomes NIfTI by "
+            "generatect.import_dicom)"
+        )
+    table, patients = _patients(where)
+    volumes = []
+    for path in files:
+        name = _stem(path.relative_to(where).as_posix())
+        if table is not None and name not in patients:
+            raise InputError(f"{table}: no row for volume {name}; add it, for the audit must know whose scan it is")
+        volumes.append(AuditedVolume(path, name, fingerprint(path, ""), patients.get(name, name)))
+    return AuditedFolder(setting, where, tuple(volumes), table)
+
+
+def _patients(folder: Path) -> tuple[Path | None, dict[str, str]]:
+    """The table that says it, and volume → patient."""
+    for path in (folder / name for name in TABLES):
+        if not path.is_file():
+            continue
+        header, rows = read_rows(path, "a table with columns 'volume' and 'patient'")
+        if PATIENT not in header or VOLUME not in header:
+            continue
+        found = {}
+        for number, row in enumerate(rows, start=1):
+            if not row[PATIENT] or not row[VOLUME]:
+                raise InputError(f"{path} row {number}: empty volume or patient; expected a name")
+            found[_stem(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
+        return path, found
+    return None, {}
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".nii")

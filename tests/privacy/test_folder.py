@@ -1,0 +1,56 @@
+"""Folders are listed with all that lies below them, and a table says whose scans they hold."""
+
+import pytest
+
+from generatect.errors import InputError
+from generatect.privacy.folder import read_audited
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.nii.gz", "a/c.nii.gz", "a/d.nii", "._e.nii.gz", "a/note.txt"):
+        path = tmp_path / "scans" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "scans"
+
+
+def test_volumes_are_found_at_any_depth_and_hidden_files_are_not_volumes(folder):
+    found = read_audited(folder, "train")
+    assert [volume.name for volume in found.volumes] == ["a/c", "a/d", "b"]
+    assert found.patients == ["a/c", "a/d", "b"]
+    assert found.table is None
+
+
+def test_a_table_says_whose_they_are(folder):
+    (folder / "reports.csv").write_text("volume,patient,text\na/c.nii.gz,p1,x\na/d,p1,y\nb.nii.gz,p2,z\ngone,p3,z\n")
+    assert read_audited(folder, "train").patients == ["p1", "p1", "p2"]
+
+
+def test_a_table_of_prompts_says_nothing_of_patients(folder):
+    (folder / "prompts.csv").write_text("name,prompt\nb,x\n")
+    (folder / "table.csv").write_text("volume,patient\na/c,p\na/d,p\nb,q\n")
+    assert read_audited(folder, "generated").patients == ["p", "p", "q"]
+
+
+def test_the_hash_changes_with_names_and_content(folder):
+    hashes = {read_audited(folder, "train").sha256}
+    (folder / "b.nii.gz").write_bytes(b"other")
+    hashes.add(read_audited(folder, "train").sha256)
+    (folder / "b.nii.gz").rename(folder / "z.nii.gz")
+    hashes.add(read_audited(folder, "train").sha256)
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("volume,patient\nb,p\n", "no row for volume a/c"),
+        ("volume,patient\na/c,\na/d,p\nb,p\n", "row 1: empty volume or patient"),
+        ("volume,patient\na/c,p,q\n", "3 cells, expected 2"),
+    ],
+)
+def test_a_table_that_leaves_questions_is_refused(folder, table, told):
+    (folder / "table.csv").write_text(table)
+    with pytest.raises(InputError, match=told):
+        read_audited(folder, "train")
