@@ -13,7 +13,7 @@ DIRECTIONS = ("generatect", "original")
 
 
 def convert(*, source: str, output: str, to: str, tokenizer: str | None, vgg: str | None) -> None:
-    """Converts one file, losing nothing that it holds.
+    """Convert one file, keeping every tensor of its networks.
 
     Args:
         source: a published `*_pretrained.pt`, or with `to=original` a stage of ours.

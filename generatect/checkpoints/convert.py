@@ -93,5 +93,5 @@ def _tensors(content: dict[str, Any]) -> Iterator[torch.Tensor]:
     for value in content.values():
         if isinstance(value, dict):
             yield from _tensors(value)
-        else:
+        elif isinstance(value, torch.Tensor):
             yield value

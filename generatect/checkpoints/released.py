@@ -3,9 +3,10 @@
 `ctvit_pretrained.pt` holds the tokenizer's bare keys beside `vgg.*` and `discr.*`; `transformer_pretrained.pt` holds
 `ctvit.*` and `maskgit.*`; `superres_pretrained.pt` holds `model` and `ema`, each with a U-Net.
 
-Nothing is thrown away. Beside the networks that the description names, the state has what only training on or the way
-back needs: `discriminator.*` and `vgg.*` of the tokenizer, the transformer's copy of the `tokenizer.*`, the U-Net
-before averaging (`unaveraged.*`), and under `unused.*`, by its original key, what no network reads.
+No tensor of a network is thrown away; states of optimizers and loss scales are. Beside the networks that the
+description names, the state has what only training on or the way back needs: `discriminator.*` and `vgg.*` of the
+tokenizer, the transformer's copy of the `tokenizer.*`, the U-Net before averaging (`unaveraged.*`), and under
+`unused.*`, by its original key, what no network reads.
 """
 
 import re
@@ -63,12 +64,14 @@ def recognised(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         ValueError: it is none of the three.
     """
     content = _unwrapped(content)
-    if any(key.startswith("maskgit.") for key in content):
-        return "transformer", content
-    if "vq._codebook.embed" in content:
-        return "ctvit", content
-    if any(key.startswith("unets.1.") for key in _mapping(content.get("model"))):
+    model = _mapping(content.get("model"))
+    if any(key.startswith("unets.1.") for key in model):
         return "superres", content
+    state = model or content  # trainers of the other two save the network's state alone, or beside their optimizers'
+    if any(key.startswith("maskgit.") for key in state):
+        return "transformer", dict(state)
+    if "vq._codebook.embed" in state:
+        return "ctvit", dict(state)
     raise ValueError("no description of a stage in it, nor the keys of a released file")
 
 
@@ -153,8 +156,24 @@ def _superres(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Ten
         "middle_dim_head": middle_dim_head,
     }
     process = asdict(SuperResProcess.released())
-    description = {"stage": "superres", "networks": {"unet": arguments}, "text": TEXT, "process": process}
+    description = {
+        "stage": "superres",
+        "networks": {"unet": arguments},
+        "text": TEXT,
+        "process": process,
+        "original_run": _run_of(content),
+    }
     return description, {**_prefixed("unet", state), **kept}
+
+
+def _run_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """How long the upscaler was trained, as its trainer wants to know again: steps of either U-Net, and seconds."""
+    run: dict[str, Any] = {}
+    if isinstance(content.get("steps"), Tensor) and content["steps"].shape == (2,):
+        run["steps"] = content["steps"].tolist()
+    if "time_elapsed" in content:
+        run["time_elapsed"] = float(content["time_elapsed"])
+    return run
 
 
 def _split(state: State, prefixes: tuple[str, ...]) -> dict[str, dict[str, Tensor]]:

@@ -14,6 +14,12 @@ from generatect.checkpoints.released_tokens import ctvit_to_original, maskgit_to
 from generatect.checkpoints.stage_file import STAGES, StageFile
 from generatect.errors import InputError
 
+EMPTY_UNET = "unets.0.dummy_parameter"
+"""All that the original's first U-Net holds, which stands for the low-resolution model and computes nothing."""
+AVERAGING_STATE = {"initted": torch.ones(1), "step": torch.zeros(1, dtype=torch.long)}
+UNKNOWN_STEPS = [0, 1]
+"""Steps of either U-Net where a file does not say: the original calls a U-Net without any untrained."""
+
 
 def original_content(
     file: StageFile, tokenizer: StageFile | None = None, vgg: dict[str, Tensor] | None = None
@@ -76,19 +82,27 @@ def _transformer(file: StageFile, tokenizer: StageFile | None, _vgg: dict[str, T
 
 
 def _superres(file: StageFile, _tokenizer: StageFile | None, _vgg: dict[str, Tensor] | None) -> dict[str, Any]:
-    """Both copies of the U-Net; they are equal where ours knows one alone."""
+    """What its trainer's `load` reads: both copies of the U-Net, the steps of both U-Nets, the seconds of training.
+
+    The copies are equal where ours knows one alone. States of optimizers and loss scales are not kept; it skips them.
+    """
     average = unet_to_original(file.state_of("unet"))
     raw = unet_to_original(file.state_of("unaveraged")) or average
     extras: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}}
     for key, value in file.state_of("unused").items():
         part, _, rest = key.partition(".")
         extras[part][rest] = value
-    if not extras["model"]:  # trained here
-        extras = {
-            "model": {"unets.0.dummy_parameter": torch.zeros(1)},
-            "ema": {"1.initted": torch.ones(1), "1.step": torch.zeros(1)},
-        }
-    model = {"model": {**prefixed("unets.1", raw), **extras["model"]}}
-    if raw is average and not extras["ema"]:  # converted from a file without an average
-        return model
-    return {**model, "ema": {**prefixed("1.ema_model", average), **extras["ema"]}}
+    run = file.description.get("original_run", {})
+    return {
+        "model": {**prefixed("unets.1", raw), **(extras["model"] or {EMPTY_UNET: torch.zeros(1)})},
+        "ema": {**prefixed("1.ema_model", average), **(extras["ema"] or _averaging(raw))},
+        "steps": torch.tensor(run.get("steps", UNKNOWN_STEPS)),
+        "time_elapsed": run.get("time_elapsed", 0.0),
+    }
+
+
+def _averaging(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The rest of what the original's averaging keeps: of either U-Net the raw weights, a flag and a counter."""
+    empty = {f"0.{copy}.dummy_parameter": torch.zeros(1) for copy in ("online_model", "ema_model")}
+    state = {f"{unet}.{key}": value for unet in "01" for key, value in AVERAGING_STATE.items()}
+    return {**empty, **state, **prefixed("1.online_model", raw)}

@@ -12,6 +12,7 @@ SILENCED = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler knows its position
     "Experiment logs directory .* exists and is not empty",  # a resumed run goes on in its folder
     "FSDP2-wrapped module .* returned a view tensor",  # nobody changes it in place
+    "The `srun` command is available on your system but is not used",  # a machine may have SLURM, and a run not need it
     r"Detected call of `lr_scheduler\.step\(\)` before",  # a first step left out; the schedule counts batches
 )
 

@@ -72,7 +72,7 @@ def test_a_round_trip_returns_every_tensor(command, scratch, stage):
     content: Content = dict(random(layout_of(stage), generator))
     if stage == "superres":
         other = averaged(random(layout_of(stage), generator))
-        content = {"model": dict(content), "ema": {"1.step": torch.tensor([7]), **other}}
+        content = {"model": dict(content), "ema": {"1.step": torch.tensor([7]), **other}, "steps": torch.tensor([0, 7])}
     source, ours, back = scratch / "released.pt", scratch / f"{stage}.safetensors", scratch / "back.pt"
     torch.save({**content, "time_elapsed": 3.0} if stage == "superres" else content, source)
     assert command("convert", f"source={source}", f"output={ours}").code == 0
@@ -84,6 +84,81 @@ def test_a_round_trip_returns_every_tensor(command, scratch, stage):
     returned, sent = flat(torch.load(back, weights_only=True, mmap=True)), flat(content)
     assert returned.keys() == sent.keys()
     assert all(torch.equal(returned[key], sent[key]) for key in sent)
+
+
+def as_the_trainer_saves(layout: dict[str, tuple[int, ...]], generator: torch.Generator) -> Content:
+    """Keys, types and shapes of what the original's trainer of the upscaler writes."""
+    model, average = random(layout, generator), averaged(random(layout, generator))
+    online = {key.replace("ema_model", "online_model"): value for key, value in averaged(model).items()}
+    empty = {f"0.{copy}.dummy_parameter": torch.zeros(1) for copy in ("online_model", "ema_model")}
+    counters = {f"{unet}.initted": torch.ones(1) for unet in "01"} | {
+        f"{unet}.step": torch.tensor([9]) for unet in "01"
+    }
+    content = {"model": model, "ema": {**empty, **counters, **online, **average}, "steps": torch.tensor([0, 41])}
+    adam = {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    return {**content, "time_elapsed": 3.5, "optim0": adam, "optim1": adam, "scaler0": {}, "scaler1": {}}
+
+
+def assert_its_loader_takes_it(path: Path, layout: dict[str, tuple[int, ...]], trained: bool = True) -> Content:
+    """What `load` of the original's trainer, and the script that samples, look up in a file, strictly."""
+    content = torch.load(path, weights_only=True)
+    assert {key: tuple(value.shape) for key, value in content["model"].items()} == layout
+    copies = {key.replace("unets.1", "1.#").replace("unets.0", "0.#"): shape for key, shape in layout.items()}
+    expected = {
+        key.replace("#", copy): shape for key, shape in copies.items() for copy in ("ema_model", "online_model")
+    }
+    expected |= {f"{unet}.{name}": (1,) for unet in "01" for name in ("initted", "step")}
+    assert {key: tuple(value.shape) for key, value in content["ema"].items()} == expected
+    torch.zeros(2, dtype=torch.long).copy_(content["steps"])
+    assert content["steps"].dtype == torch.long
+    assert isinstance(content["time_elapsed"], float)
+    floating = [value for part in ("model", "ema") for key, value in content[part].items() if "step" not in key]
+    assert {value.dtype for value in floating} == {torch.float32}
+    assert (content["steps"] > 0).tolist() == [False, True]  # one that counts none is called untrained
+    return content
+
+
+def test_an_upscaler_that_the_original_saved_goes_back_to_its_loader(scratch):
+    sent = as_the_trainer_saves(layout_of("superres"), torch.Generator().manual_seed(2))
+    torch.save(sent, scratch / "saved.pt")
+    convert_file(scratch / "saved.pt", scratch / "superres.safetensors")
+    write_original(read_stage_file(scratch / "superres.safetensors"), scratch / "back.pt")
+    back = assert_its_loader_takes_it(scratch / "back.pt", layout_of("superres"))
+    kept = {key: sent[key] for key in ("model", "ema", "steps")}
+    assert flat(back).keys() == flat(kept).keys()
+    assert all(torch.equal(value, flat(back)[key]) for key, value in flat(kept).items())
+    assert back["time_elapsed"] == 3.5
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_an_upscaler_without_the_originals_extras_gets_them(scratch, ema):
+    layout = layout_of("superres")
+    content = {"model": random(layout, torch.Generator().manual_seed(3))}
+    if ema:
+        content["ema"] = averaged(content["model"])
+    torch.save(content, scratch / "bare.pt")
+    convert_file(scratch / "bare.pt", scratch / "superres.safetensors")
+    write_original(read_stage_file(scratch / "superres.safetensors"), scratch / "back.pt")
+    back = assert_its_loader_takes_it(scratch / "back.pt", layout)
+    assert all(torch.equal(back["model"][key], value) for key, value in content["model"].items())
+    for copy in ("ema_model", "online_model"):
+        assert all(
+            torch.equal(back["ema"][key.replace("ema_model", copy)], value)
+            for key, value in averaged(content["model"]).items()
+        )
+
+
+@pytest.mark.parametrize("stage", ["ctvit", "transformer"])
+def test_a_checkpoint_of_the_originals_trainer_is_read_and_goes_back_bare(scratch, stage):
+    state = random(layout_of(stage), torch.Generator().manual_seed(4))
+    torch.save({"model": state, "optim": {"state": {}, "param_groups": []}, "discr_optim": {}}, scratch / "saved.pt")
+    assert convert_file(scratch / "saved.pt", scratch / f"{stage}.safetensors") == stage
+    write_original(read_stage_file(scratch / f"{stage}.safetensors"), scratch / "back.pt")
+    back = torch.load(scratch / "back.pt", weights_only=True)
+    assert {key: (value.shape, value.dtype) for key, value in back.items()} == {
+        key: (value.shape, value.dtype) for key, value in state.items()
+    }
+    assert all(torch.equal(back[key], value) for key, value in state.items())
 
 
 def test_the_average_is_used_and_the_rest_is_kept(scratch):
