@@ -41,7 +41,7 @@ def gradient_penalty(
         weight: 10 in the paper (Gulrajani et al. 2017, eq. 3) and in the release.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    norm = gradient.float().flatten(1).norm(dim=1)
+    norm = gradient.to(torch.promote_types(gradient.dtype, torch.float32)).flatten(1).norm(dim=1)
     return weight * (norm - 1).square().mean()
 
 
