@@ -11,6 +11,8 @@ SILENCED = (
     "The '.*_dataloader' does not have many workers",  # a choice, and often the faster one
     "You're resuming from a checkpoint that ended before the epoch ended",  # our sampler knows its position
     "Experiment logs directory .* exists and is not empty",  # a resumed run goes on in its folder
+    "`broadcast_buffers` is deprecated",  # its successor cannot be told apart by releases that do not have it
+    "Grad strides do not match bucket view strides",  # of a convolution with one channel, costs nothing to speak of
     "FSDP2-wrapped module .* returned a view tensor",  # nobody changes it in place
     "The `srun` command is available on your system but is not used",  # a machine may have SLURM, and a run not need it
     r"Detected call of `lr_scheduler\.step\(\)` before",  # a first step left out; the schedule counts batches

@@ -1,5 +1,6 @@
 """What no trainer can do with a stage, said before anything is built: the one table of it."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -66,12 +67,45 @@ def check_trainer(stage: Mapping[str, Any], trainer: Mapping[str, Any], *, compi
     if precision not in PRECISIONS:
         raise InputError(f"trainer.precision={precision}: expected precision={', '.join(PRECISIONS.values())}")
     on_cpu = _is_on_cpu(accelerator)
+    _check_job(devices, num_nodes, on_cpu, os.environ)
     if on_cpu and precision == "16-mixed":
         raise InputError("precision=fp16: CPUs cannot train in it; use precision=bf16 or fp32, or a GPU")
     if compile and target == STRATEGIES[1]:
         raise InputError("compile=true: not with strategy=fsdp, whose blocks come and go; use strategy=ddp")
     if compile and on_cpu and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl")):
         raise InputError("compile=true: needs a C++ compiler, and none is found here; install one or use compile=false")
+
+
+def _check_job(devices: Any, num_nodes: int, on_cpu: bool, environment: Mapping[str, str]) -> None:
+    """Compare with the SLURM job around this process, in which tasks that nobody starts would be waited for.
+
+    Raises:
+        InputError: the job's tasks or nodes are not those that the trainer waits for.
+    """
+    is_shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")  # where this process starts the others
+    if "SLURM_NTASKS" not in environment or is_shell or "TORCHELASTIC_RUN_ID" in environment:
+        return
+    tasks, tasks_per_node = environment["SLURM_NTASKS"], environment.get("SLURM_NTASKS_PER_NODE")
+    if tasks != "1" and "SLURM_STEP_ID" not in environment:
+        raise InputError(
+            f"SLURM_NTASKS={tasks}: the job has {tasks} tasks, and this command runs once; start it as: srun python -m "
+            "generatect.train …, or ask for --ntasks=1"
+        )
+    if tasks != "1" and tasks_per_node is None:
+        raise InputError(f"SLURM_NTASKS={tasks}: how many on a node is not said; ask for --ntasks-per-node=NUMBER")
+    if devices == "auto":
+        devices = 1 if on_cpu else torch.cuda.device_count()
+    if tasks_per_node is not None and isinstance(devices, int) and str(devices) != tasks_per_node:
+        raise InputError(
+            f"trainer.devices={devices}: the SLURM job has {tasks_per_node} tasks on a node, one for each device; use "
+            f"trainer.devices={tasks_per_node} or --ntasks-per-node={devices}"
+        )
+    nodes = environment.get("SLURM_NNODES", str(num_nodes))
+    if nodes != str(num_nodes):
+        raise InputError(
+            f"trainer.num_nodes={num_nodes}: the SLURM job has {nodes} nodes; use trainer.num_nodes={nodes} or "
+            f"--nodes={num_nodes}"
+        )
 
 
 def _target(strategy: Any) -> str:

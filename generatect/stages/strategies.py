@@ -15,10 +15,40 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import Optimizer
 
 from generatect.checkpoints.sharded import part_like, whole, whole_state
+from generatect.stages.heartbeat import Heartbeat
 from generatect.stages.sharding import shard
 
 
-class ReplicatedStrategy(DDPStrategy):
+class _Together(DDPStrategy):
+    """Processes that train together, on one host or on several, which hear each other's heartbeat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heartbeat: Heartbeat | None = None
+
+    def setup_distributed(self) -> None:
+        """Meets the other processes."""
+        super().setup_distributed()
+        environment = self.cluster_environment
+        assert environment is not None
+        if self.num_nodes > 1:
+            self._heartbeat = Heartbeat(
+                dist.distributed_c10d._get_default_store(),
+                host=environment.node_rank(),
+                num_hosts=self.num_nodes,
+                beats=environment.local_rank() == 0,
+                leader=environment.main_address,
+            )
+            self._heartbeat.start()
+
+    def teardown(self) -> None:
+        """Parts from the other processes."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        super().teardown()
+
+
+class ReplicatedStrategy(_Together):
     """Distributed data parallel: gradients are averaged while they are computed.
 
     Whether some weights stay without a gradient in a backward pass follows from the stage, as in a GAN, and is no
@@ -35,7 +65,7 @@ class ReplicatedStrategy(DDPStrategy):
         return super()._setup_model(model)
 
 
-class ShardedStrategy(DDPStrategy):
+class ShardedStrategy(_Together):
     """Fully sharded data parallel, on GPUs and on CPUs; see `generatect.stages.sharding`.
 
     FSDP averages the gradients of what it shards; the stage averages those of all other weights before it steps.
@@ -94,6 +124,8 @@ class ShardedStrategy(DDPStrategy):
         """Leaves the weights on their devices: the last checkpoint is gathered after the run."""
         assert self.cluster_environment is not None
         assert self.accelerator is not None
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         self.cluster_environment.teardown()
         self.precision_plugin.teardown()
         self.accelerator.teardown()

@@ -38,6 +38,38 @@ def test_a_missing_gpu_is_said():
         check_trainer({"name": "ctvit"}, CPU | {"accelerator": "gpu"})
 
 
+@pytest.mark.parametrize(
+    ("job", "trainer", "hint"),
+    [
+        ({"SLURM_NTASKS": "2"}, {"strategy": DDP, "devices": 2}, r"start it as: srun python"),
+        ({"SLURM_NTASKS": "2", "SLURM_STEP_ID": "0"}, {"strategy": DDP, "devices": 2}, "--ntasks-per-node=NUMBER"),
+        (
+            {"SLURM_NTASKS": "4", "SLURM_STEP_ID": "0", "SLURM_NTASKS_PER_NODE": "4"},
+            {"strategy": DDP, "devices": 2},
+            "trainer.devices=2.*4 tasks on a node.*use trainer.devices=4 or --ntasks-per-node=2",
+        ),
+        (
+            {"SLURM_NTASKS": "4", "SLURM_STEP_ID": "0", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "2"},
+            {"strategy": DDP, "devices": 2},
+            "trainer.num_nodes=1.*use trainer.num_nodes=2 or --nodes=1",
+        ),
+    ],
+)
+def test_a_job_that_would_be_waited_for_is_refused(monkeypatch, job, trainer, hint):
+    for key, value in job.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(InputError, match=hint) as error:
+        check_trainer({"name": "ctvit"}, CPU | trainer)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("around", [{"SLURM_JOB_NAME": "bash"}, {"TORCHELASTIC_RUN_ID": "one"}, {"SLURM_NTASKS": "1"}])
+def test_a_job_in_which_somebody_else_starts_the_processes_is_taken(monkeypatch, around):
+    for key, value in {"SLURM_NTASKS": "2", **around}.items():
+        monkeypatch.setenv(key, value)
+    check_trainer({"name": "ctvit"}, CPU | {"strategy": DDP})
+
+
 def test_what_compiling_needs(monkeypatch):
     with pytest.raises(InputError, match="strategy=ddp"):
         check_trainer({"name": "ctvit"}, CPU | {"strategy": FSDP}, compile=True)
