@@ -118,10 +118,14 @@ def test_shared_memory():
 
 
 def test_an_error_of_the_system_in_a_worker_is_its_last_line(tmp_path):
-    assert said(lambda: load((tmp_path / "gone").read_bytes)) == f"[Errno 2] No such file or directory: '{tmp_path}/gone'"
+    assert (
+        said(lambda: load((tmp_path / "gone").read_bytes)) == f"[Errno 2] No such file or directory: '{tmp_path}/gone'"
+    )
 
 
-@pytest.mark.parametrize("write", [lambda file: file.write(b"x" * 9999), lambda file: os.write(file.fileno(), b"x" * 9999)])
+@pytest.mark.parametrize(
+    "write", [lambda file: file.write(b"x" * 9999), lambda file: os.write(file.fileno(), b"x" * 9999)]
+)
 def test_a_file_that_becomes_too_large_is_named(tmp_path, write):
     def fill(path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
