@@ -38,7 +38,12 @@ def find_weights(weights: str | Mapping[str, str], stage: str, cache_dir: str | 
             raise InputError(f"weights: no file for stage '{stage}'; add {stage}:FILE")
         return read_stage_file(weights[stage], stage, f"weights.{stage}")
     if weights == RELEASED:
-        return read_stage_file(_released(stage, cache_dir), stage, "weights")
+        copy = _released(stage, cache_dir)
+        try:
+            return read_stage_file(copy, stage, "weights")
+        except InputError:  # a disk has damaged it; the published file is still there
+            copy.unlink()
+            return read_stage_file(_released(stage, cache_dir), stage, "weights")
     path = SHIPPED.get(weights, Path(weights).expanduser())
     if not path.exists():
         repo_id = model_id(weights)
