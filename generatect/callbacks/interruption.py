@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 import lightning as L
@@ -41,8 +42,13 @@ class Interruption(Checkpoint):  # Lightning calls these after all others, which
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """From now on until its end nothing can be saved that a run could go on from."""
+        """From now on until its end nothing can be saved that a run could go on from.
+
+        So the death of a worker has time until the next batch is asked for: torch would raise it in the middle of this.
+        """
         self._is_between_batches = False
+        if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

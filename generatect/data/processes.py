@@ -61,6 +61,7 @@ def in_processes(
         except (Interrupted, GeneratorExit):  # in here, or where the results go
             for process in multiprocessing.active_children():  # what they have not finished is made by the next run
                 process.kill()
+            running = set()  # whoever cancels what a dead process has begun gets a trace from the pool's thread
             raise
         except BrokenProcessPool as error:
             raise InputError(

@@ -130,8 +130,7 @@ def test_no_flipped_bit_changes_a_weight(tmp_path, state, suffix):
         path.write_bytes(content)
         try:
             file = read_stage_file(path)
-        except InputError as error:
-            assert "\n" not in str(error)
+        except InputError:
             noticed += 1
             continue
         assert DESCRIPTION.items() <= file.description.items()

@@ -71,7 +71,7 @@ def signals(folder: Path, count: int, resumed: int) -> None:
     for stage in ("ctvit", "transformer"):
         process = start(folder, f"whole-{stage}", *settings, "callbacks.latest.every=1", stage=stage)
         say(run=f"whole-{stage}", ended=wait(process))
-    settings += ("callbacks.latest.every=3",)
+    settings += ("callbacks.latest.every=4",)
     moments = {"training": ("train", 4), "validation": ("val", 1), "tokenizing": ("tokens", 3)}
     for (moment, place), way in itertools.product(moments.items(), WAYS):
         name, seen, end = f"{moment}-{way}", list[tuple[str, int]](), WAYS[way]
