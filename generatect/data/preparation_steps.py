@@ -79,7 +79,8 @@ class VolumeArrays:
             name: self.cache.path(self.inputs.array_key(index, RESOLUTIONS[name])).relative_to(self.cache.folder)
             for name in self.resolutions
         }
-        facts = json.loads(self.cache.read(self._facts_key(index)).tobytes()) if self._has_facts(index) else {}
+        is_file = isinstance(self.inputs.pairs, ReadsScans)
+        facts = json.loads(self.cache.read(self._facts_key(index)).tobytes()) if is_file else {}
         return {"key": self.inputs.key(index)[0], "files": {name: str(path) for name, path in files.items()}, **facts}
 
     def _missing(self, index: int) -> list[str]:
