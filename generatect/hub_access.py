@@ -37,7 +37,9 @@ def model_id(name: str) -> str | None:
 
 def not_asked(name: str) -> str:
     """What to add to the refusal of a name that looks like ORG/NAME, but was taken for a path."""
-    return f"; it looks like a path, so the Hub was not asked: {HUB}{name} would" if _ID.fullmatch(name) else ""
+    if not _ID.fullmatch(name) or name.endswith(_FILES):
+        return ""
+    return f"; it looks like a path, so the Hub was not asked: for a model there say {HUB}{name}"
 
 
 @functools.cache

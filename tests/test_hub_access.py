@@ -95,7 +95,7 @@ def test_of_a_mistyped_path_the_hub_hears_nothing(hub, tmp_path, monkeypatch, as
     monkeypatch.chdir(tmp_path)
     (tmp_path / "meier").mkdir()
     for name in ("outputs/none", "maier/run1", "meier/run2"):
-        with pytest.raises(InputError, match=rf"{name}: no such (file|folder).*hf://{name} would") as error:
+        with pytest.raises(InputError, match=rf"{name}: no such (file|folder).* say hf://{name}$") as error:
             ask(name)
         assert "\n" not in str(error.value)
     assert hub.asked == []
@@ -106,7 +106,7 @@ def test_of_a_mistyped_path_the_hub_hears_nothing(hub, tmp_path, monkeypatch, as
 
 @pytest.mark.parametrize("ask", [ask_for_weights, ask_for_t5, load_clip])
 def test_a_hub_that_never_answers_is_one_line_after_one_try(quiet_hub, caplog, capfd, ask):
-    with pytest.raises(InputError, match="not reached: ") as error:
+    with pytest.raises(InputError, match=r"timed out|no answer within") as error:
         ask("released" if ask is ask_for_weights else "lab/model")
     assert "\n" not in str(error.value)
     assert "Retrying" not in caplog.text + "".join(capfd.readouterr())

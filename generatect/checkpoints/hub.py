@@ -159,7 +159,7 @@ def _reason(error: BaseException) -> str:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, LocalEntryNotFoundError) and (reason := silence()) is not None:
-        return f"not in the Hub's cache, and the Hub is not reached: {reason}"
+        return reason
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # it says "not in the cache" at length, its cause why there was nothing else
     if isinstance(error, OfflineModeIsEnabled):

@@ -49,7 +49,7 @@ def find_weights(weights: str | Mapping[str, str], stage: str, cache_dir: str | 
         repo_id = model_id(weights)
         if repo_id is None:
             raise InputError(
-                f"weights={weights}: no such file or folder; name a checkpoint that a training wrote, or its folder"
+                f"weights={weights}: no such file; name a checkpoint that a training wrote, or its folder"
                 + not_asked(weights)
             )
         path = fetch_model(repo_id)

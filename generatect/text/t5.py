@@ -39,8 +39,8 @@ class T5TextEncoder:
             repo_id = model_id(name_or_path)
             if repo_id is None:
                 raise InputError(
-                    f"text_encoder.encoder.name_or_path={name_or_path}: no such folder; name one with a T5 in it, or a "
-                    f"T5 on the Hub such as google/t5-v1_1-base{not_asked(name_or_path)}"
+                    f"text_encoder.encoder.name_or_path={name_or_path}: no such folder; name google/t5-v1_1-base, or, "
+                    f"without a network, a folder with a T5 that was downloaded elsewhere{not_asked(name_or_path)}"
                 )
             self.name_or_path, self._silence = repo_id, silence()
         self.max_tokens = max_tokens
