@@ -10,6 +10,10 @@ from pathlib import Path
 
 from generatect.errors import InputError
 
+_UNFINISHED, _RANDOM_BYTES = ".part", 8
+_LONGEST_NAME_BYTES = 255
+"""Of a file, on all systems in use."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -17,19 +21,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The same folder, because a rename is atomic only within one filesystem; fsync before it, because a rename may reach
     the disk before the data does.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name), suffix=_UNFINISHED)
+        temporary = Path(name)
+        try:
+            os.close(handle)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(name: str) -> str:
+    """How the names begin under which `atomic_path` writes a file; it cuts a name that would become too long."""
+    room = _LONGEST_NAME_BYTES - len("..") - _RANDOM_BYTES - len(_UNFINISHED)
+    return f".{name.encode(errors='surrogateescape')[:room].decode(errors='ignore')}."
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Adds `path` to an error of the system that names no file, as that of a full disk."""
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None and not isinstance(error, ConnectionError):
+            error.filename = str(path)
+        raise
 
 
 def writable_folder(path: str | Path, key: str = "output") -> Path:

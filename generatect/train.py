@@ -21,7 +21,7 @@ from generatect.config.build import build
 from generatect.data.inspection.gate import refuse_bad
 from generatect.data.module import PairsDataModule
 from generatect.errors import InputError
-from generatect.files import writable_folder
+from generatect.files import atomic_path, writable_folder
 from generatect.signals import ended_by_signals
 from generatect.stages.activations import compile_network, forget_activations
 from generatect.stages.assemble import Assembled, assemble, start_from
@@ -122,7 +122,8 @@ def train(
     folder = writable_folder(output)
     is_first = rank_zero_only.rank == 0  # of several processes one speaks and writes
     if is_first:
-        OmegaConf.save(settings, folder / "config.yaml")
+        with atomic_path(folder / "config.yaml") as temporary:
+            OmegaConf.save(settings, temporary)
         print(summary(name, built, datamodule, steps))
 
     if not datamodule.val_indices:

@@ -26,7 +26,7 @@ ALLOWED = {
     "planning": (SCIENCE, {"planning", "sampling", "errors"}),
     "metrics": (SCIENCE | {"torchmetrics"}, {"metrics", "errors"}),
     "phantom": (SCIENCE | {"rich"}, None),
-    "text": (SCIENCE | {"transformers", "safetensors"}, {"text", "errors", "files", "config"}),
+    "text": (SCIENCE | {"transformers", "safetensors"}, {"text", "errors", "files", "config", "hub_access"}),
 }
 NEVER_BELOW = {  # package → packages of our own it must not reach
     "data": {"stages", "callbacks", "objectives", "sampling"},

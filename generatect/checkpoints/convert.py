@@ -47,10 +47,7 @@ def convert_file(source: Path, output: Path, sizes: Sizes = PUBLISHED) -> str:
         raise InputError(f"source={source}: {error}") from error
     require_space(output, sum(value.nbytes for value in state.values()) + HEADER_BYTES)
     description |= {"format": FORMAT, "source": {"name": source.name, "sha256": sha256_of_file(source)}}
-    try:
-        write_stage_file(output, description, state)
-    except OSError as error:
-        raise InputError(f"output={output}: cannot be written ({error.strerror}); nothing is left there") from error
+    write_stage_file(output, description, state)
     return stage
 
 

@@ -1,7 +1,8 @@
 """The Hugging Face Hub: the published weights down, models of our own up and down.
 
 All of it goes through `huggingface_hub`: its cache and locks, its progress bars, its login, its `HF_*` variables. A
-connection that breaks is taken up where it broke; a process that is killed begins that file anew.
+connection that breaks is taken up where it broke; a process that is killed begins that file anew. Where the Hub does
+not answer, its cache alone is looked into.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from generatect import __version__
 from generatect.errors import InputError
+from generatect.hub_access import silence
 
 RELEASED = "generatect/GenerateCT"
 RELEASED_FOLDER = "pretrained_models"
@@ -49,7 +51,7 @@ def fetch_released(stage: str) -> Path:
         f"weights=released: no {name} from {hf_hub_url(**where)}",
         "use weights=released with a network, or weights=FOLDER with the three published files in it",
     ):
-        return Path(hf_hub_download(**where))
+        return Path(hf_hub_download(**where, local_files_only=silence() is not None))
 
 
 def fetch_model(repo_id: str) -> Path:
@@ -60,10 +62,14 @@ def fetch_model(repo_id: str) -> Path:
     """
     from huggingface_hub import snapshot_download
 
+    require_model_id(repo_id, "weights")
     what = f"weights={repo_id}: no such file here, and no model of ours from {_address(repo_id)}"
     todo = "name a checkpoint that a training wrote, or its folder, or a model on the Hub"
     with _one_line(what, todo):
-        folder = Path(snapshot_download(repo_id, repo_type=REPO_TYPE, allow_patterns=list(MODEL_FILES)))
+        only_cached, patterns = silence() is not None, list(MODEL_FILES)
+        folder = Path(
+            snapshot_download(repo_id, repo_type=REPO_TYPE, allow_patterns=patterns, local_files_only=only_cached)
+        )
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{what} (it holds no STAGE.safetensors); {todo}")
     return folder
@@ -87,7 +93,8 @@ def fetch_file(repo_id: str, filename: str, setting: str) -> Path:
         f"{setting}: no {filename} from {_address(repo_id)}",
         "check the name and the network, or name a local file",
     ):
-        return Path(hf_hub_download(repo_id, filename, repo_type=REPO_TYPE))
+        only_cached = silence() is not None
+        return Path(hf_hub_download(repo_id, filename, repo_type=REPO_TYPE, local_files_only=only_cached))
 
 
 def push_folder(folder: Path, repo_id: str, private: bool | None = None) -> str:
@@ -109,6 +116,8 @@ def push_folder(folder: Path, repo_id: str, private: bool | None = None) -> str:
         f"push_to={repo_id}: {_address(repo_id)} did not take {folder}",
         "log in with `hf auth login` as somebody who may write there, and try again",
     ):
+        if (reason := silence()) is not None:
+            raise OSError(reason)
         api.create_repo(repo_id, repo_type=REPO_TYPE, private=private, exist_ok=True)
         api.upload_folder(
             repo_id=repo_id,
@@ -149,6 +158,8 @@ def _one_line(what: str, todo: str) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    if isinstance(error, LocalEntryNotFoundError) and (reason := silence()) is not None:
+        return reason
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # it says "not in the cache" at length, its cause why there was nothing else
     if isinstance(error, OfflineModeIsEnabled):

@@ -1,7 +1,6 @@
 """Which checkpoint of a broken-off run to go on from."""
 
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from generatect.checkpoints.durable import LATEST, PREVIOUS
 from generatect.checkpoints.resume import RUN_KEY, steps_done
-from generatect.checkpoints.safe_load import load_tensors
+from generatect.checkpoints.safe_load import damaged_part, load_tensors
 from generatect.checkpoints.stage_file import DESCRIPTION_KEY, read_stage_file
 from generatect.errors import InputError
 
@@ -101,12 +100,11 @@ def check_whole(path: Path) -> None:
         InputError: the file is cut short or a byte of it has changed.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise InputError(f"resume={path}: cut short or damaged; expected a whole checkpoint") from error
+        damaged = damaged_part(path)
+    except ValueError as error:
+        raise InputError(f"resume={path}: {error}; expected a whole checkpoint") from error
     if damaged is not None:
-        raise InputError(f"resume={path}: {Path(damaged).name} in it is damaged; expected a whole checkpoint")
+        raise InputError(f"resume={path}: {damaged} in it is damaged; expected a whole checkpoint")
 
 
 def _newest_said_aloud(stage: str, output: Path) -> str | None:

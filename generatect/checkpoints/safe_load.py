@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,29 @@ def load_tensors(path: Path) -> dict[str, Any]:
     return content
 
 
-def _load(path: Path) -> Any:
+def damaged_part(path: Path) -> str | None:
+    """What in a file of `torch.save` differs from its checksum; None where nothing does, and of the old form without.
+
+    Raises:
+        ValueError: it is cut short, or no such file.
+    """
+    if not _is_zip(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ValueError(f"cut short or damaged ({error})") from error
+    return None if damaged is None else Path(damaged).name
+
+
+def _is_zip(path: Path) -> bool:
     with open(path, "rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _load(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
 
 
 def _reason(error: Exception) -> str:

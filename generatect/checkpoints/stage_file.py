@@ -3,20 +3,26 @@
 Two containers of ours hold the same content. `.safetensors` is for use: tensors, and the description as JSON in the
 header. `.ckpt` is Lightning's, for resuming: `state_dict`, and the description under `generatect`. Where a `.ckpt`
 holds averaged weights (EMA), those are what is used. The three published files are read as well: see `released_stage`.
+
+Either is held against its own checksum, for a disk may change a bit: a weight that is another makes another volume,
+and nothing else shows it. `.safetensors` has the SHA-256 of description and tensors in its header; `.ckpt` and `.pt`
+are zip files, with a CRC for each tensor.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from generatect import __version__
 from generatect.checkpoints.released import released_stage
-from generatect.checkpoints.safe_load import load_tensors
+from generatect.checkpoints.safe_load import damaged_part, load_tensors
 from generatect.errors import InputError
 from generatect.files import atomic_path, sha256_of_file
 
@@ -25,7 +31,7 @@ STAGES = ("ctvit", "transformer", "superres")
 """What a model is made of."""
 JUDGES = ("ctnet",)
 """What is trained to look at volumes, and is no part of a model."""
-DESCRIPTION_KEY = "generatect"
+DESCRIPTION_KEY, CHECKSUM_KEY = "generatect", "sha256"
 EMA_KEY = "generatect_ema"
 
 
@@ -89,13 +95,24 @@ def read_stage_file(path: str | Path, stage: str | None = None, setting: str = "
 
 
 def write_stage_file(path: Path, description: dict[str, Any], state: dict[str, Tensor], half: bool = False) -> None:
-    """Writes `.safetensors` atomically; `half` stores floating tensors as fp16 (half the size, for shipping)."""
+    """Writes `.safetensors` atomically; `half` stores floating tensors as fp16 (half the size, for shipping).
+
+    Raises:
+        InputError: it cannot be written, as on a full disk.
+    """
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     tensors = _each_by_itself({key: value.detach().cpu().contiguous() for key, value in state.items()})
     header = json.dumps({"format": FORMAT, "version": __version__, **description}, sort_keys=True)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={DESCRIPTION_KEY: header})
+    metadata = {DESCRIPTION_KEY: header, CHECKSUM_KEY: _checksum(header, tensors)}
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+    except (OSError, SafetensorError) as error:  # the latter is what the library makes of some of the former
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(
+            f"output={path}: cannot be written ({reason}); nothing is left there, make room or choose another folder"
+        ) from error
 
 
 def _each_by_itself(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -111,17 +128,32 @@ def _each_by_itself(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
-        description = json.loads((file.metadata() or {}).get(DESCRIPTION_KEY, "null"))
-        return _mapping(description), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        metadata = file.metadata() or {}
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    header = metadata.get(DESCRIPTION_KEY, "null")
+    if CHECKSUM_KEY in metadata and metadata[CHECKSUM_KEY] != _checksum(header, state):  # older files have none
+        raise ValueError("damaged: it does not match the checksum in it")
+    return _mapping(json.loads(header)), state
 
 
 def _read_ckpt(path: Path, stage: str | None) -> tuple[dict, dict[str, Tensor]]:
     content = load_tensors(path)
+    if (damaged := damaged_part(path)) is not None:
+        raise ValueError(f"damaged: {damaged} in it does not match its checksum")
     if DESCRIPTION_KEY not in content:
         description, state = released_stage(content, stage)
         return {"format": FORMAT, **description}, state
     state = {**_mapping(content.get("state_dict")), **_mapping(content.get(EMA_KEY, {}))}
     return _mapping(content.get(DESCRIPTION_KEY)), state
+
+
+def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of the description and of every tensor: name, type, shape and bytes."""
+    digest = hashlib.sha256(header.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _mapping(content: object) -> dict:

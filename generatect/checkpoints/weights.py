@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from generatect import __version__
-from generatect.checkpoints.hub import fetch_model, fetch_released, is_model_id
+from generatect.checkpoints.hub import fetch_model, fetch_released
 from generatect.checkpoints.stage_file import STAGES, StageFile, read_stage_file
 from generatect.errors import InputError
 from generatect.files import writable_folder
+from generatect.hub_access import model_id, not_asked
 
 # Shipped with the package: trained on the phantom alone, for development and proof.
 SHIPPED = {"phantom": Path(__file__).resolve().parents[1] / "weights" / "phantom"}
@@ -21,7 +22,7 @@ def find_weights(weights: str | Mapping[str, str], stage: str, cache_dir: str | 
 
     Args:
         weights: "phantom" (shipped), "released" (fetched from the Hub at its first use), a folder with a file per stage
-            (see `read_stage_of`), a model on the Hub as ORG/NAME, or a mapping from stage to file
+            (see `read_stage_of`), a model on the Hub as ORG/NAME (see `model_id`), or a mapping from stage to file
             (`weights={ctvit:A,transformer:B,superres:C}`).
         stage: "ctvit", "transformer" or "superres".
         cache_dir: where converted files are kept; None: `GENERATECT_CACHE`, or ~/.cache/generatect.
@@ -37,10 +38,21 @@ def find_weights(weights: str | Mapping[str, str], stage: str, cache_dir: str | 
             raise InputError(f"weights: no file for stage '{stage}'; add {stage}:FILE")
         return read_stage_file(weights[stage], stage, f"weights.{stage}")
     if weights == RELEASED:
-        return read_stage_file(_released(stage, cache_dir), stage, "weights")
+        copy = _released(stage, cache_dir)
+        try:
+            return read_stage_file(copy, stage, "weights")
+        except InputError:  # a disk has damaged it; the published file is still there
+            copy.unlink()
+            return read_stage_file(_released(stage, cache_dir), stage, "weights")
     path = SHIPPED.get(weights, Path(weights).expanduser())
-    if not path.exists() and is_model_id(weights):
-        path = fetch_model(weights)
+    if not path.exists():
+        repo_id = model_id(weights)
+        if repo_id is None:
+            raise InputError(
+                f"weights={weights}: no such file; name a checkpoint that a training wrote, or its folder"
+                + not_asked(weights)
+            )
+        path = fetch_model(repo_id)
     return read_stage_of(path, stage, "weights")
 
 

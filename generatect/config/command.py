@@ -23,6 +23,7 @@ from generatect.config.resolvers import config_folder, register_resolvers
 from generatect.config.suggest import explain
 from generatect.config.sweep import finish_sweep
 from generatect.errors import InputError
+from generatect.signals import ended_in_one_line
 
 FREE_TEXT = ("prompt",)
 """Settings whose value is prose: taken as it stands, commas, colons and all."""
@@ -43,13 +44,11 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
     job = Job(config_name, function, user_setting)
     ahead: Ahead | None = None
     try:
-        with _hydra_reads(argv):
+        with ended_in_one_line(config_name), _hydra_reads(argv):
             ahead = look_ahead(config_name, argv[1:])
             hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)()
     except USER_ERRORS as error:  # the configuration did not compose
         job.report(error if user_setting == "1" else InputError(_explained(error, config_name, argv[1:])))
-    except KeyboardInterrupt:
-        sys.exit(130)
     except Exception as error:
         if ahead is None or not ahead.uses_processes:
             raise

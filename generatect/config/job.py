@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -30,6 +31,7 @@ from generatect.config.sweep import (
     write_summary,
 )
 from generatect.errors import InputError
+from generatect.signals import Interrupted, caught
 
 SLURM_LAUNCHER = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 SIGNALLED = 128
@@ -102,14 +104,16 @@ class Job:
             signalled = isinstance(end.code, int) and end.code >= SIGNALLED
             record.status, record.reason = (INTERRUPTED if signalled else FAILED), f"ended with code {end.code}"
             raise
-        except KeyboardInterrupt:
-            record.status, record.reason = INTERRUPTED, "interrupted from the keyboard"
+        except Interrupted as interrupted:
+            record.status, record.reason = INTERRUPTED, signal.Signals(interrupted.signal).name
             raise
         finally:
             record.seconds += time.monotonic() - start
             record.add_scores()
             record.write()
             write_summary(folder.parent)
+        if (number := caught()) is not None:  # too late to end this job, and the next shall not begin
+            sys.exit(SIGNALLED + number)
 
     def _attempt(self, config: DictConfig) -> str | None:
         """Checks and calls; returns why that failed, None where it did not.

@@ -10,6 +10,7 @@ from typing import TypeVar
 from generatect.data.cache import CacheError
 from generatect.data.safe_csv import safe_cell
 from generatect.errors import InputError
+from generatect.files import naming
 
 MAX_IN_A_ROW = 10
 """So many unreadable volumes one after the other are no accident."""
@@ -123,7 +124,7 @@ def _append_once(path: Path, name: str, reason: str) -> int:
     import fcntl  # where there is none, on Windows, the rest of this package still works
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with naming(path), path.open("a+", encoding="utf-8", errors="backslashreplace", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
         file.seek(0)
         names = [row[0] for row in csv.reader(file) if row]

@@ -84,10 +84,11 @@ class ArrayCache:
                 write_array(temporary, array, path.stem)
             os.replace(own, path)
         except OSError as error:
-            own.unlink(missing_ok=True)
             raise CacheError(
                 f"cache_dir={self.folder}: cannot be written ({error.strerror}); make room or choose another folder"
             ) from error
+        finally:
+            own.unlink(missing_ok=True)
 
     def __contains__(self, parts: tuple[str, ...]) -> bool:
         """Whether an entry of full size is there; its values are checked when they are read."""

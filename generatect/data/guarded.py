@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from generatect.errors import InputError
+from generatect.signals import deaf_children
 
 MEMORY_BYTES = 4 << 30
 TIMEOUT_S = 600.0
@@ -72,13 +73,15 @@ def serve() -> None:
 def _ask(function: Callable, args: tuple, memory_bytes: int, timeout_s: float) -> tuple[str, Any, bool, int]:
     """Outcome, its value, whether time ran out, and the process's exit status."""
     late = threading.Event()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # decoders print there
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-    ) as process:
+    with deaf_children():  # a volume whose reader died of a Ctrl-C would be taken for damaged
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # decoders print there
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        )
+    with child as process:
         assert process.stdin is not None
         assert process.stdout is not None
 

@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Step:
 
     what: str
     is_there: Callable[[int], bool]
-    make: Callable[[Sequence[int]], Iterator[Outcome]]
+    make: Callable[[Sequence[int]], Generator[Outcome, None, None]]
     bytes_each: int
 
 
@@ -107,15 +108,16 @@ def carry_out(
         todo = work.remaining(step)
         later = sum(len(work.remaining(other)) * other.bytes_each for other in steps[place + 1 :])
         checked = time.monotonic()
-        for done, (index, reason) in enumerate(step.make(todo), start=1):
-            if reason is None:
-                made[step.what] += 1
-            else:
-                _leave_out(work, index, reason)
-            show(step.what, done, len(todo))
-            if time.monotonic() - checked > CHECK_SPACE_S:
-                checked = time.monotonic()
-                require_space(folder / "prepared", later + (len(todo) - done) * step.bytes_each, "cache_dir")
+        with closing(step.make(todo)) as outcomes:
+            for done, (index, reason) in enumerate(outcomes, start=1):
+                if reason is None:
+                    made[step.what] += 1
+                else:
+                    _leave_out(work, index, reason)
+                show(step.what, done, len(todo))
+                if time.monotonic() - checked > CHECK_SPACE_S:
+                    checked = time.monotonic()
+                    require_space(folder / "prepared", later + (len(todo) - done) * step.bytes_each, "cache_dir")
     return made
 
 

@@ -1,7 +1,7 @@
 """What `prepare` makes of volumes and reports; each under the key by which training looks for it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -79,7 +79,8 @@ class VolumeArrays:
             name: self.cache.path(self.inputs.array_key(index, RESOLUTIONS[name])).relative_to(self.cache.folder)
             for name in self.resolutions
         }
-        facts = json.loads(self.cache.read(self._facts_key(index)).tobytes()) if self._has_facts(index) else {}
+        is_file = isinstance(self.inputs.pairs, ReadsScans)
+        facts = json.loads(self.cache.read(self._facts_key(index)).tobytes()) if is_file else {}
         return {"key": self.inputs.key(index)[0], "files": {name: str(path) for name, path in files.items()}, **facts}
 
     def _missing(self, index: int) -> list[str]:
@@ -102,7 +103,7 @@ def report_step(inputs: ModelInputs, conditioner: TextConditioner, max_tokens: i
         text = pairs.text(index)
         return cache.path(clean_prompt(text) if conditioner.clean else text).is_file()
 
-    def make(indices: Sequence[int]) -> Iterator[Outcome]:
+    def make(indices: Sequence[int]) -> Generator[Outcome, None, None]:
         for start in range(0, len(indices), REPORTS_A_BATCH):
             batch = indices[start : start + REPORTS_A_BATCH]
             with torch.inference_mode():
@@ -118,7 +119,7 @@ def token_step(tokens: VolumeTokens, batch_size: int) -> Step:
     num_tokens = int(np.prod(tokenizer.token_grid(grid.shape_zyx[0])))
     bad = BadVolumes(pairs.name, len(pairs))
 
-    def make(indices: Sequence[int]) -> Iterator[Outcome]:
+    def make(indices: Sequence[int]) -> Generator[Outcome, None, None]:
         yield from ((index, None) for index in tokens.encode(indices, batch_size, bad))
 
     return Step("tokens", tokens.__contains__, make, num_tokens * np.dtype(tokens.dtype).itemsize + FACTS_BYTES)
@@ -127,7 +128,7 @@ def token_step(tokens: VolumeTokens, batch_size: int) -> Step:
 def reconstruction_step(reconstructions: Reconstructions) -> Step:
     """The tokenizer's reconstructions of the volumes."""
 
-    def make(indices: Sequence[int]) -> Iterator[Outcome]:
+    def make(indices: Sequence[int]) -> Generator[Outcome, None, None]:
         for index in indices:
             reconstructions.keep(index)
             yield index, None

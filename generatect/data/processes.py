@@ -2,9 +2,8 @@
 
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from generatect.errors import InputError
+from generatect.signals import Interrupted, deaf_children
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -25,10 +25,10 @@ _work: Callable[[Any], Any]
 
 def in_processes(
     work: Callable[[Item], Result], items: Iterable[Item], num_workers: int, start_method: str = "spawn"
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yields `work(item)` of every item, as they are done.
 
-    Each process calculates with one thread. None outlives this one, however it ends.
+    Each process calculates with one thread. None outlives this one, however it ends; closed early, it kills them.
 
     Args:
         work: sent to each process once, so it may be large.
@@ -45,14 +45,24 @@ def in_processes(
     queue = iter(items)
     context = multiprocessing.get_context(start_method)
     with _one_thread_each(), ProcessPoolExecutor(num_workers, context, _start, (work,)) as pool:
-        # Few at a time, so that an error ends the work soon.
-        running: set[Future] = {pool.submit(_call, item) for item in islice(queue, 2 * num_workers)}
+
+        def submit(num: int) -> set[Future]:
+            with deaf_children():  # the pool starts its processes here
+                return {pool.submit(_call, item) for item in islice(queue, num)}
+
+        running = set[Future]()
         try:
+            running = submit(2 * num_workers)  # few at a time, so that an error ends the work soon
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
-                    running |= {pool.submit(_call, item) for item in islice(queue, 1)}
+                    running |= submit(1)
+        except (Interrupted, GeneratorExit):  # in here, or where the results go
+            for process in multiprocessing.active_children():  # what they have not finished is made by the next run
+                process.kill()
+            running = set()  # whoever cancels what a dead process has begun gets a trace from the pool's thread
+            raise
         except BrokenProcessPool as error:
             raise InputError(
                 f"workers={num_workers}: a worker process was killed, perhaps for want of memory; try with fewer"
@@ -82,7 +92,6 @@ def _start(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,6 +1,8 @@
 """CLIP by its name on the Hub or from a folder: weights and tokenizer, no code."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import UInt8
@@ -9,6 +11,7 @@ from torch import Tensor
 from generatect.errors import InputError
 from generatect.evaluation.detectors import module_sha256
 from generatect.evaluation.result import DetectorRecord
+from generatect.hub_access import model_id, not_asked, silence
 from generatect.metrics.clip_score import ClipScore
 
 
@@ -42,6 +45,12 @@ def load_clip(name_or_path: str, device: torch.device | str = "cpu") -> ClipMode
     Raises:
         InputError: there is no such model, or another kind of model.
     """
+    key, source, silent = f"clip_score.model={name_or_path}", os.path.expanduser(name_or_path), None
+    if not Path(source).is_dir():
+        repo_id = model_id(name_or_path)
+        if repo_id is None:
+            raise InputError(f"{key}: no such folder; name one, or ORG/NAME on the Hub{not_asked(name_or_path)}")
+        source, silent = repo_id, silence()
     from transformers import CLIPModel, CLIPTokenizer
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.clip.processing_clip import CLIPProcessor
@@ -49,15 +58,16 @@ def load_clip(name_or_path: str, device: torch.device | str = "cpu") -> ClipMode
 
     has_bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # a bar for half a second of reading
+    where = {"pretrained_model_name_or_path": source, "local_files_only": silent is not None}
     try:
-        model = CLIPModel.from_pretrained(name_or_path, use_safetensors=True)
-        tokenizer = CLIPTokenizer.from_pretrained(name_or_path)
+        model = CLIPModel.from_pretrained(**where, use_safetensors=True)
+        tokenizer = CLIPTokenizer.from_pretrained(**where)
         # By name: the default one needs torchvision.
-        images = CLIPImageProcessorPil.from_pretrained(name_or_path)
+        images = CLIPImageProcessorPil.from_pretrained(**where)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split())[:160] if silent is None else f"the Hub is not reached: {silent}"
         raise InputError(
-            f"clip_score.model={name_or_path}: no CLIP model there ({reason}); name a folder or ORG/NAME on the Hub "
+            f"{key}: no CLIP model there ({reason}); name a folder or ORG/NAME on the Hub "
             "with config.json, model.safetensors, tokenizer and preprocessor_config.json"
         ) from error
     finally:

@@ -20,10 +20,10 @@ from generatect.checkpoints.hub import fetch_file
 from generatect.errors import InputError
 from generatect.evaluation.random_network import RandomNetwork
 from generatect.evaluation.result import DetectorRecord
+from generatect.hub_access import HUB
 
 IMAGES, CLIPS = "images", "clips"
 RANDOM = "random"
-HUB = "hf://"
 SETTING = {IMAGES: "fid", CLIPS: "fvd"}
 """The setting that names the detector of each kind."""
 

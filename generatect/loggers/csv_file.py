@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from generatect.files import atomic_path
+from generatect.files import atomic_path, naming
 from generatect.loggers.run import Run
 from generatect.loggers.run_logger import RunLogger
 
@@ -63,7 +63,7 @@ class MetricsCSV(RunLogger):
             self._columns += unknown
             self._rewrite([row for row in rows if int(row[STEP]) != steps_done])
             return
-        with open(self.path, "r+b") as file:  # over the row as it was so far, which is never longer
+        with naming(self.path), open(self.path, "r+b") as file:  # over the row as it was so far, which is never longer
             file.seek(self._row_start)
             file.write(self._line(self._row))
             file.truncate()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from generatect.ct.volume import CTVolume
+from generatect.files import temporary_prefix
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.progress import Progress
 from generatect.sidecar import ENDINGS, write_generated
@@ -105,7 +106,7 @@ def _make(
 def _clear(folder: Path, item: WorkItem) -> None:
     """Removes what a killed process left of this volume, and what answered another request."""
     name = item.prompt.name
-    begun = tuple(f".{name}{ending}." for ending in (*ENDINGS, REJECTED))
+    begun = tuple(temporary_prefix(f"{name}{ending}") for ending in (*ENDINGS, REJECTED))
     for part in folder.glob(".*.part"):
         if part.name.startswith(begun):
             part.unlink(missing_ok=True)

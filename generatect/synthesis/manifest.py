@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from generatect.files import atomic_path
+from generatect.files import atomic_path, naming
 from generatect.synthesis.work import Shard
 
 MANIFEST = "manifest.jsonl"
@@ -19,7 +19,7 @@ def append_line(folder: Path, shard: Shard, line: Mapping[str, Any]) -> None:
     """
     path = folder / f"manifest-{shard.index}-of-{shard.count}.jsonl"
     is_torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write("\n" * is_torn + json.dumps(line, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generatect.errors import InputError
 from generatect.files import sha256_of_file
+from generatect.hub_access import model_id, not_asked, silence
 from generatect.text.features import TextFeatures
 
 
@@ -33,7 +34,15 @@ class T5TextEncoder:
     def __init__(self, *, name_or_path: str = "google/t5-v1_1-base", max_tokens: int = 256) -> None:
         if max_tokens < 1:
             raise InputError(f"text_encoder.encoder.max_tokens={max_tokens}: expected at least 1")
-        self.name_or_path = os.path.expanduser(name_or_path)
+        self.name_or_path, self._silence = os.path.expanduser(name_or_path), None
+        if not Path(self.name_or_path).is_dir():
+            repo_id = model_id(name_or_path)
+            if repo_id is None:
+                raise InputError(
+                    f"text_encoder.encoder.name_or_path={name_or_path}: no such folder; name google/t5-v1_1-base, or, "
+                    f"without a network, a folder with a T5 that was downloaded elsewhere{not_asked(name_or_path)}"
+                )
+            self.name_or_path, self._silence = repo_id, silence()
         self.max_tokens = max_tokens
         self._device = torch.device("cpu")
         # transformers takes seconds to import, and most of this package never needs it
@@ -65,7 +74,7 @@ class T5TextEncoder:
             files = sorted(path for path in folder.iterdir() if path.is_file())
             content = [f"{path.name} {sha256_of_file(path)}" for path in files]
         else:
-            config_file = cached_file(self.name_or_path, "config.json")
+            config_file = cached_file(self.name_or_path, "config.json", local_files_only=self._silence is not None)
             content = [self.name_or_path, Path(str(config_file)).parent.name]
         return hashlib.sha256("\n".join(["t5", str(self.max_tokens), *content]).encode()).hexdigest()
 
@@ -98,12 +107,15 @@ class T5TextEncoder:
 
     def _read(self, kind: Any, **options: Any) -> Any:
         try:
-            return kind.from_pretrained(self.name_or_path, **options)
+            return kind.from_pretrained(self.name_or_path, local_files_only=self._silence is not None, **options)
         except (OSError, ValueError, ImportError) as error:
             what = "folder" if Path(self.name_or_path).is_dir() else "Hub id or folder"
+            reason = str(error) or type(error).__name__
+            if self._silence is not None:
+                reason = f"not in the Hub's cache, and the Hub is not reached: {self._silence}"
             raise InputError(
                 f"text_encoder.encoder.name_or_path={self.name_or_path}: no T5 encoder could be read from this {what} "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); without a network, download "
+                f"({reason.splitlines()[0]}); without a network, download "
                 "it elsewhere, copy its folder here and give that as text_encoder.encoder.name_or_path (generate: t5)"
             ) from error
 

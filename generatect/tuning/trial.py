@@ -15,12 +15,10 @@ from optuna.trial import Trial, TrialState
 
 from generatect.config.command import quoted
 from generatect.config.sweep import DONE, FAILED, INTERRUPTED, PRUNED, JobRecord, read_record
+from generatect.signals import ENDING
 from generatect.tuning.study import PRUNED_AT, Search
 
 LOG = "log.txt"
-FORWARDED = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
-)
 PATIENCE_S = 300
 """So long a training may take to save after it was told to end."""
 
@@ -120,7 +118,9 @@ def run_training(overrides: list[str], folder: Path, lock: IO[str]) -> tuple[int
                 time.sleep(0.1)
             if caught:
                 process.send_signal(signal.SIGTERM)
-                process.wait(PATIENCE_S)
+                deadline = time.monotonic() + PATIENCE_S
+                while process.poll() is None and time.monotonic() < deadline and caught.count(signal.SIGINT) < 2:
+                    time.sleep(0.1)
         finally:
             process.kill()  # harmless where it has ended
             process.wait()
@@ -137,7 +137,8 @@ def _noting_signals() -> Iterator[list[int]]:
     def take_note(number: int, frame: FrameType | None) -> None:
         caught.append(number)
 
-    before = {number: signal.signal(number, take_note) for number in FORWARDED}
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, take_note) for number in heard}
     try:
         yield caught
     finally:

@@ -1,7 +1,5 @@
 """One cell of the study: a classifier trained on one set from one seed, and what it gives the test volumes."""
 
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,6 @@ from generatect.data.cache import ArrayCache
 from generatect.data.inputs import ModelInputs
 from generatect.errors import InputError
 from generatect.progress import Progress
-from generatect.signals import ENDING
 from generatect.stages.assemble import Assembled, assemble
 from generatect.utility_study.items import Item, ItemPairs
 
@@ -64,7 +61,7 @@ class Recipe:
 
 
 class Watch(L.Callback):
-    """Tells of every step, and lets signals end the process: Lightning would end it as if all were done.
+    """Tells of every step.
 
     Args:
         show: is told.
@@ -72,12 +69,6 @@ class Watch(L.Callback):
 
     def __init__(self, show: Progress) -> None:
         self.show = show
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The cell that is cut is trained anew."""
-        if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                signal.signal(number, signal.SIG_DFL)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

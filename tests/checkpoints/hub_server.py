@@ -20,6 +20,7 @@ class LocalHub:
     Attributes:
         repos: content of every repository, by its name and the path in it.
         private: what `create_repo` asked for, by name.
+        asked: the path of every request.
         sent: (path, first byte) of every file that was begun to be sent.
         cut_at: breaks the connection after so many bytes of a file, once.
         seconds_per_chunk: how slow it is.
@@ -29,6 +30,7 @@ class LocalHub:
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
+        self.asked: list[str] = []
         self.sent: list[tuple[str, int]] = []
         self.cut_at: int | None = None
         self.seconds_per_chunk = 0.0
@@ -56,6 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def parse_request(self) -> bool:
+        is_whole = super().parse_request()
+        self.hub.asked.append(self.path)
+        return is_whole
 
     def do_HEAD(self) -> None:
         self._file()

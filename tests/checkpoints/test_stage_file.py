@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import random
+import resource
+import signal
 import zipfile
 from pathlib import Path
 
@@ -110,6 +113,44 @@ def test_a_truncated_file_is_refused(tmp_path, state, suffix, share):
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(InputError, match="not a readable generatect checkpoint"):
         read_stage_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_no_flipped_bit_changes_a_weight(tmp_path, state, suffix):
+    """Wherever it is, it is noticed, or changes nothing of what is read."""
+    path, state = tmp_path / f"flipped{suffix}", {**state, "ctvit.more": torch.randn(2000)}
+    if suffix == ".ckpt":
+        torch.save({DESCRIPTION_KEY: {"format": 1, **DESCRIPTION}, "state_dict": state}, path)
+    else:
+        write_stage_file(path, DESCRIPTION, state)
+    whole, chance, noticed = path.read_bytes(), random.Random(0), 0
+    for _ in range(300):
+        content, place = bytearray(whole), chance.randrange(len(whole))
+        content[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+        try:
+            file = read_stage_file(path)
+        except InputError:
+            noticed += 1
+            continue
+        assert DESCRIPTION.items() <= file.description.items()
+        assert file.state.keys() == state.keys()
+        assert all(torch.equal(file.state[key], value) for key, value in state.items())
+    assert noticed > 200
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, state):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"output=.*a\.safetensors: cannot be written .*make room") as error:
+            write_stage_file(tmp_path / "a.safetensors", DESCRIPTION, {"ctvit.more": torch.zeros(9999)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _ckpt(path, content):

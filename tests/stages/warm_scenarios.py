@@ -5,17 +5,22 @@
 Of COUNT broken-off trainings so many are RESUMED, too. Prints a line of JSON for each.
 """
 
+import fcntl
+import itertools
 import os
 import random
 import signal
 import sys
+import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from generatect.checkpoints.durable import LATEST
+from generatect.signals import ENDING, Interrupted
 from tests.stages.warm_training import (
     NETWORKS,
     await_,
@@ -28,8 +33,6 @@ from tests.stages.warm_training import (
     survivor,
     wait,
 )
-
-ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def kills(folder: Path, count: int, resumed: int) -> None:
@@ -59,27 +62,67 @@ def kills(folder: Path, count: int, resumed: int) -> None:
 
 
 def signals(folder: Path, count: int, resumed: int) -> None:
-    """A signal at random moments of a training, and of a validation; the next runs go on with what it left."""
-    chance = random.Random(1)
-    settings = ("steps=24", "val_every=3")
-    say(run="whole", ended=wait(start(folder, "whole-ctvit", *settings, "callbacks.latest.every=1")))
+    """Each way to end a run, at each kind of moment; each run that is left is resumed to its end.
 
-    def send(turn: int, process: int) -> None:
-        await_batches(folder, "signalled", process, chance.randrange(6))
-        time.sleep(chance.random() * 0.15)
-        number, begun = chance.choice(ENDING), time.monotonic()
-        (os.killpg if turn % 2 else os.kill)(process, number)
-        if turn % 5 == 0:
-            time.sleep(chance.random() * 0.02)
-            os.kill(process, signal.SIGTERM)  # a second one, perhaps while the first is answered
-        ended, seconds = wait(process), time.monotonic() - begun
-        steps, err = survivor(folder / "signalled"), said(folder, "signalled")
-        say(run="signalled", ended=ended, number=number, seconds=seconds, steps=steps, err=err)
+    A HUP is a terminal that is closed indeed; of two Ctrl-C the second comes while the first is answered, in the middle
+    of the writing of a checkpoint. What is encoded before the first step is there for the next run.
+    """
+    settings = ("steps=8", "val_every=3", "stage.datamodule.val_fraction=0.2")
+    for stage in ("ctvit", "transformer"):
+        process = start(folder, f"whole-{stage}", *settings, "callbacks.latest.every=1", stage=stage)
+        say(run=f"whole-{stage}", ended=wait(process))
+    settings += ("callbacks.latest.every=4",)
+    moments = {"training": ("train", 4), "validation": ("val", 1), "tokenizing": ("tokens", 3)}
+    for (moment, place), way in itertools.product(moments.items(), WAYS):
+        name, seen, end = f"{moment}-{way}", list[tuple[str, int]](), WAYS[way]
+        stage = "transformer" if moment == "tokenizing" else "ctvit"
+        own = (f"cache_dir={folder / name / 'cache'}",) if moment == "tokenizing" else ()
 
-    kept = broken_off(folder, "signalled", count, resumed, (*settings, "callbacks.latest.every=7"), send)
-    for copy in kept:
-        process = start(folder, copy.name, *settings, "callbacks.latest.every=7", "resume=auto")
-        say(run=copy.name, ended=wait(process), err=said(folder, copy.name))
+        def end_here(*now: Any, seen: list = seen, place: tuple = place, end: Callable[[], None] = end) -> None:
+            seen.append(now)
+            if now == place and (place[0] == "tokens" or ("train", 4) in seen):
+                end()
+
+        begun = time.monotonic()
+        ended = wait(start(folder, name, *settings, *own, stage=stage, before_batch=end_here))
+        steps, err, seconds = survivor(folder / name, stage), said(folder, name), time.monotonic() - begun
+        whole = all(map(is_readable, (folder / name).rglob("*.ckpt")))
+        parts, kept = (len(list((folder / name).rglob(suffix))) for suffix in (".*.part", "*.npy"))
+        say(run=name, ended=ended, steps=steps, err=err, kept=kept, whole=whole, parts=parts, seconds=seconds)
+        process = start(folder, name, *settings, *own, "resume=auto", stage=stage)
+        say(run=f"{name} resumed", ended=wait(process), err=said(folder, name))
+
+
+def close_terminal() -> None:
+    """The one that this process is run from: the system tells the first process of its session."""
+    terminal, ours = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSCTTY, 0)
+    for stream in (1, 2):
+        os.dup2(ours, stream)
+    os.close(terminal)
+
+
+def press_twice() -> None:
+    """The second Ctrl-C comes when half of a checkpoint is written, or while a run ends that has none to write."""
+
+    def save(content: object, file: IO[bytes]) -> None:
+        file.write(b"half of a checkpoint")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    torch.save = save
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except Interrupted:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+WAYS: dict[str, Callable[[], None]] = {
+    "INT": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "HUP": close_terminal,
+    "TERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "USR1": lambda: os.kill(os.getpid(), signal.SIGUSR1),
+    "twice": press_twice,
+}
 
 
 def workers(folder: Path, count: int, resumed: int) -> None:
@@ -96,7 +139,7 @@ def workers(folder: Path, count: int, resumed: int) -> None:
         if turn % 3 != 2:
             await_batches(folder, name, process, 1)
         time.sleep(chance.random() * 0.4)
-        number, begun = chance.choice(ENDING), time.monotonic()
+        number, begun = ENDING[turn % len(ENDING)], time.monotonic()
         (os.killpg if turn % 2 else os.kill)(process, number)
         ended, seconds = wait(process), time.monotonic() - begun
         steps, err = survivor(folder / name), said(folder, name)
@@ -148,5 +191,7 @@ def preparation(folder: Path, count: int, resumed: int) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)  # what uses threads cannot be forked
     signal.alarm(900)  # whoever does not end is found out
+    for number in ENDING:  # whatever started the tests may ignore some
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     scenarios = {"kills": kills, "signals": signals, "workers": workers, "halves": halves, "preparation": preparation}
     scenarios[sys.argv[1]](Path(sys.argv[4]), int(sys.argv[2]), int(sys.argv[3]))

@@ -25,6 +25,7 @@ from generatect.checkpoints.resume import steps_done
 from generatect.checkpoints.safe_load import load_tensors
 from generatect.checkpoints.stage_file import EMA_KEY
 from generatect.config.command import run_command
+from generatect.data.cache import ArrayCache
 from generatect.stages.base import Stage
 from generatect.train import train
 
@@ -71,9 +72,10 @@ def start(
 def note_down(path: Path, before_batch: Callable[[str, int], None]) -> None:
     """Has the training write a line for each batch it begins and each checkpoint it has written.
 
-    `before_batch` is called with "train" or "val" and the number of the batch.
+    `before_batch` is called with "train", "val" or "tokens" and the number of the batch.
     """
-    begin, save = Stage.on_train_batch_start, DurableCheckpointIO.save_checkpoint
+    begin, save, put = Stage.on_train_batch_start, DurableCheckpointIO.save_checkpoint, ArrayCache.put
+    encoded: list[tuple] = []
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(**values: object) -> None:
@@ -88,6 +90,12 @@ def note_down(path: Path, before_batch: Callable[[str, int], None]) -> None:
     def on_validation_batch_start(stage: Stage, batch: dict, batch_idx: int) -> None:
         before_batch("val", batch_idx)
 
+    def put_into_cache(cache: ArrayCache, parts: tuple, array: np.ndarray) -> None:
+        if parts[0] == "tokens":
+            before_batch("tokens", len(encoded))
+            encoded.append(parts)
+        put(cache, parts, array)
+
     def save_checkpoint(io: DurableCheckpointIO, checkpoint: dict, *args: object, **kwargs: object) -> None:
         save(io, checkpoint, *args, **kwargs)
         note(saved=steps_done(checkpoint), **digests(checkpoint))
@@ -95,6 +103,7 @@ def note_down(path: Path, before_batch: Callable[[str, int], None]) -> None:
     Stage.on_train_batch_start = on_train_batch_start
     Stage.on_validation_batch_start = on_validation_batch_start
     DurableCheckpointIO.save_checkpoint = save_checkpoint
+    ArrayCache.put = put_into_cache
 
 
 def digests(checkpoint: dict) -> dict[str, str]:
@@ -155,9 +164,9 @@ def said(folder: Path, name: str) -> str:
     return (folder / f"{name}.err").read_text()
 
 
-def survivor(folder: Path) -> int:
+def survivor(folder: Path, stage: str = "ctvit") -> int:
     """Steps of the checkpoint that a broken-off run would go on from; 0 where it would start anew."""
-    path = checkpoint_to_resume("auto", "ctvit", folder)
+    path = checkpoint_to_resume("auto", stage, folder)
     return 0 if path is None else steps_done(load_tensors(Path(path)))
 
 

@@ -19,6 +19,7 @@ from generatect.data.inspection.refusals import without_path
 from generatect.data.inspection.scaling import seen_scaling
 from generatect.data.inspection.thumbnail import thumbnail
 from generatect.errors import InputError
+from generatect.files import naming
 from generatect.progress import Progress
 
 VERSION = "1"
@@ -46,7 +47,7 @@ def read_voxels(pairs: ArchivePairs, *, kept: Path, num_workers: int, show: Prog
     pool = ThreadPoolExecutor(num_workers)
     kept.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with kept.open("a", encoding="utf-8") as file:
+        with naming(kept), kept.open("a", encoding="utf-8") as file:
             while len(facts) < len(pairs):
                 while len(running) < 2 * num_workers and (index := next(waiting, None)) is not None:
                     running.add(pool.submit(_read, pairs, index, known))
@@ -102,6 +103,8 @@ def _read(pairs: ArchivePairs, index: int, known: dict[str, VoxelFacts]) -> tupl
         return index, key, VoxelFacts(refusal=without_path(error, pairs.records[index].path))
     except OSError as error:
         return index, key, VoxelFacts(refusal=f"cannot be read ({error.strerror})")
+    except MemoryError:
+        return index, key, VoxelFacts(refusal="too large for the memory of this machine; try workers=1")
 
 
 def _content(hu: np.ndarray) -> str:

@@ -3,8 +3,11 @@
 import base64
 import io
 import json
+import os
+import resource
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,6 +51,24 @@ def test_facts_of_a_volume(pairs, scan, tmp_path):
         assert picture.format == "JPEG"
         assert np.asarray(picture).std() > 30
     assert len({of_volume.content for of_volume in facts}) == 3
+
+
+def test_a_volume_too_large_for_the_memory_is_refused_and_the_others_are_read(pairs, pairs_of, tmp_path):
+    large = tmp_path / "scans" / "large.nii"
+    nib.save(nib.Nifti1Image(np.resize(np.arange(999, dtype=np.int16), (320, 320, 320)), np.eye(4)), large)
+    pairs = pairs_of([pairs.records[0], Record("large", large, "q", "text"), *pairs.records[1:]])
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:  # has little memory
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + (64 << 20),) * 2)
+        os.write(writing, json.dumps([facts.refusal for facts in read(pairs, tmp_path, 1)]).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        refusals = json.load(file)
+    os.waitpid(process, 0)
+    assert refusals == [None, "too large for the memory of this machine; try workers=1", None, None]
 
 
 def test_what_was_read_is_not_read_again(pairs, tmp_path):
