@@ -48,7 +48,7 @@ def read_series(path: str | Path | Sequence[str | Path], series: str | int | Non
     folder, files = _files(path)
     found, damaged = find_series(files)
     if damaged:
-        raise damaged[0]
+        raise next(iter(damaged.values()))
     if not found:
         raise InputError(f"{folder}: no DICOM among {len(files)} files; expected the slices of one CT series")
     return read_stack(stack_slices(choose_series(found, series, folder)))

@@ -57,7 +57,9 @@ def _series_facts(folder: Path, num_bytes: int) -> HeaderFacts:
     """Of a DICOM series, whose slices each scale for themselves."""
     found, damaged = find_series(files_below(folder))
     if damaged or not found:
-        raise damaged[0] if damaged else InputError(f"{folder}: no DICOM; expected the slices of one CT series")
+        raise next(
+            iter(damaged.values()), InputError(f"{folder}: no DICOM; expected the slices of one CT series")
+        )
     stack = stack_slices(choose_series(found, None, folder))
     shape = (len(stack.slices), stack.slices[0].rows, stack.slices[0].columns)
     return replace(_geometry(stack.affine, shape), num_bytes=num_bytes)
