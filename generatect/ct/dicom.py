@@ -11,11 +11,12 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from generatect.ct.dicom_header import SliceHeader, quiet_pydicom
-from generatect.ct.dicom_series import Series, choose_series, files_below, find_series
+from generatect.ct.dicom_series import Series, choose_series, find_series
 from generatect.ct.dicom_stack import Stack, stack_slices
 from generatect.ct.hounsfield import AIR_BELOW_HU
 from generatect.ct.orientation import closest_order
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import files_below
 from generatect.errors import InputError
 
 PADDING_HU = -1000

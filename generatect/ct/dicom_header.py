@@ -145,7 +145,9 @@ def _slice(path: Path, num_bytes: int, syntax_uid: str, dataset: Dataset) -> Sli
         orientation=orientation,
         slope=_number(dataset, "RescaleSlope"),
         intercept=_number(dataset, "RescaleIntercept"),
-        unreadable=tuple(tag for tag in ("PixelSpacing", "RescaleSlope", "RescaleIntercept") if _is_words(dataset, tag)),
+        unreadable=tuple(
+            tag for tag in ("PixelSpacing", "RescaleSlope", "RescaleIntercept") if _is_words(dataset, tag)
+        ),
         is_hu=_text(dataset, "RescaleType").upper() in ("", "HU", "US"),
         padding=_padding(dataset),
         patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",

@@ -1,17 +1,16 @@
 """Which series lie in a folder of DICOM files, and which of them is meant."""
 
-import filecmp
 import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.ct.dicom_header import SliceHeader, read_header
-from generatect.errors import InputError
+import numpy as np
+from pydicom import dcmread
 
-MAX_FILES = 200_000
-"""Files of a folder that are looked at."""
+from generatect.ct.dicom_header import PLANES, SliceHeader, quiet_pydicom, read_header
+from generatect.errors import InputError
 
 REFUSED = {
     "coronal": "its slices are coronal; expected an axial series",
@@ -29,7 +28,8 @@ class Series:
     """Slices of one kind and patient that share a SeriesInstanceUID, or a folder where they have none.
 
     A poor anonymiser gives one UID to all its patients. So slices of several folders are one series only where they
-    can be: those of another folder that lie at the same places, or have another size or orientation, are another one.
+    can be: those of another folder that have another size or orientation, or show something else at the same place, are
+    another one.
 
     Attributes:
         uid: SeriesInstanceUID, "" where there is none.
@@ -52,22 +52,6 @@ class Series:
         return Path(os.path.commonpath([header.path.parent for header in self.slices]))
 
 
-def files_below(folder: Path, max_files: int = MAX_FILES) -> list[Path]:
-    """Regular files in a folder and its subfolders, by path; links to folders are not followed.
-
-    Raises:
-        InputError: no such folder, or too many files.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected the folder of a DICOM series")
-    found = list[Path]()
-    for parent, _, names in os.walk(folder):
-        found += [path for path in (Path(parent, name) for name in names) if path.is_file()]
-        if len(found) > max_files:
-            raise InputError(f"{folder}: more than {max_files} files; name a folder that holds less")
-    return sorted(found)
-
-
 def find_series(files: Iterable[Path]) -> tuple[list[Series], dict[Path, InputError]]:
     """Groups the DICOM files among `files`, whatever else is there.
 
@@ -84,7 +68,11 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], dict[Path, InputEr
         if header is not None:
             whose = header.patient if header.series_uid else path.parent
             groups.setdefault((header.series_uid, header.kind, whose), []).append(header)
-    found = [Series(uid, kind, tuple(part)) for (uid, kind, _), slices in groups.items() for part in _parted(slices)]
+    found = [
+        Series(uid, kind, tuple(part))
+        for (uid, kind, _), slices in groups.items()
+        for part in (_parted(slices) if kind in PLANES else [slices])
+    ]
     return found, damaged
 
 
@@ -97,30 +85,40 @@ def _parted(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
     for some in folders.values():
         scan = next((scan for scan in scans if not _collide(scan, some)), None)
         if scan is None:
-            scans.append(some)
+            scans.append([*some])
         else:
             scan += some
     return scans
 
 
 def _collide(scan: list[SliceHeader], others: list[SliceHeader]) -> bool:
-    """Whether slices of two folders cannot be of one scan; copies of a file can, and are refused where they matter."""
-    if _form(scan[0]) != _form(others[0]):
+    """Whether slices of two folders cannot be of one scan: they are of another form, or show two things at one place.
+
+    A copy shows the same, and is refused with the series that it is in.
+    """
+    first, other = scan[0], others[0]
+    if (first.rows, first.columns) != (other.rows, other.columns):
+        return True
+    if not np.allclose(first.orientation, other.orientation, atol=1e-2):
         return True
     places = {_place(header): header for header in scan}
-    pairs = ((places[_place(header)], header) for header in others if _place(header) in places)
-    first, second = next(pairs, (None, None))
-    return first is not None and second is not None and not filecmp.cmp(first.path, second.path, shallow=False)
-
-
-def _form(header: SliceHeader) -> tuple:
-    """What slices of one scan share, rounded."""
-    return header.rows, header.columns, *(round(cosine, 2) + 0.0 for cosine in header.orientation)
+    pairs = [(places[_place(header)].path, header.path) for header in others if _place(header) in places]
+    return bool(pairs) and not _show_the_same(*pairs[0])
 
 
 def _place(header: SliceHeader) -> tuple[float, ...]:
-    """Position rounded to 0.01 mm; one that is missing is no place of its own."""
+    """Position rounded to 0.01 mm."""
     return tuple(round(mm, 2) for mm in header.position_mm)
+
+
+@quiet_pydicom()
+def _show_the_same(*paths: Path) -> bool:
+    """Whether two files hold equal pixels, whatever their tags; also where that cannot be told."""
+    try:
+        first, other = (dcmread(path, specific_tags=["PixelData"]).get("PixelData") for path in paths)
+    except Exception:  # a damaged file makes pydicom raise almost anything; reading its series refuses it
+        return True
+    return first == other
 
 
 def choose_series(found: list[Series], wanted: str | int | None, folder: Path) -> Series:

@@ -5,9 +5,9 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from generatect.ct.volume_files import files_below, is_volume_file, volume_name
 from generatect.data.fingerprint import fingerprint
 from generatect.data.rows import read_rows
-from generatect.data.scans import SUFFIXES
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import TABLES
 
@@ -70,7 +70,8 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
     and patient, as `data=folder` reads them. It may name more volumes than there are.
 
     Args:
-        folder: searched for `.nii.gz` and `.nii`; hidden files are passed over.
+        folder: searched for `.nii.gz` and `.nii`, linked folders included: a part of the training set would clear a
+            model that copies the rest. Hidden files are passed over.
         setting: what named it, for messages.
 
     Raises:
@@ -79,9 +80,7 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
-    files = sorted(
-        path for path in where.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file() and path.name[0] != "."
-    )
+    files = [path for path in files_below(where) if is_volume_file(path.name)]
     if not files:
         raise InputError(
             f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes (DICOM becomes NIfTI by "
@@ -90,7 +89,7 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
     table, patients = _patients(where)
     volumes = []
     for path in files:
-        name = _stem(path.relative_to(where).as_posix())
+        name = volume_name(path.relative_to(where).as_posix())
         if table is not None and name not in patients:
             raise InputError(f"{table}: no row for volume {name}; add it, for the audit must know whose scan it is")
         volumes.append(AuditedVolume(path, name, fingerprint(path, ""), patients.get(name, name)))
@@ -109,10 +108,6 @@ def _patients(folder: Path) -> tuple[Path | None, dict[str, str]]:
         for number, row in enumerate(rows, start=1):
             if not row[PATIENT] or not row[VOLUME]:
                 raise InputError(f"{path} row {number}: empty volume or patient; expected a name")
-            found[_stem(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
+            found[volume_name(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
         return path, found
     return None, {}
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".gz").removesuffix(".nii")

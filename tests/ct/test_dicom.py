@@ -258,7 +258,10 @@ def first_differs(**tags: object) -> list[pydicom.Dataset]:
         (lambda: series_of(positions=straight(step=(0, 0, 500))), "slices 500 mm apart; expected 0.1 to"),
         (lambda: series_of(positions=straight()[[0, 1, 2, 3, 3]] + np.eye(5, 3, -3) * 1.0), "two slices at"),
         (lambda: series_of(positions=straight() + np.eye(5, 3, -2) * [1, 0, 0]), r"lies 0\.8 mm from where"),
-        (lambda: series_of(positions=straight() + np.eye(5, 3, 1) * [0, 0, 0.3]), r"the spacing is uneven: the slice at -97.5 mm lies 0.21"),
+        (
+            lambda: series_of(positions=straight() + np.eye(5, 3, 1) * [0, 0, 0.3]),
+            r"the spacing is uneven: the slice at -97\.2 mm lies 0\.21",
+        ),
         (lambda: first_differs(PixelSpacing=[0.75, 1.3]), "PixelSpacing differs from 000.dcm"),
         (lambda: first_differs(ImageOrientationPatient=list(rotated(3, 2))), "ImageOrientationPatient differs"),
         (
