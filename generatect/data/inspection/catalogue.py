@@ -177,6 +177,14 @@ CATALOGUE = (
         "Less than 0.4 or more than 12 litres of aerated lung in the body. Likely no chest; take it out of the table.",
         of_file=False,
     ),
+    Check(
+        "far-above",
+        ERROR,
+        "Values far above any CT",
+        "More than a hundredth of the voxels above 10,000 HU, which metal never fills: likely padding, such as -2000, "
+        "read as unsigned. The model would see a white ring. Write air there, or store signed values.",
+        of_file=False,
+    ),
     Check("clipped", INFO, "HU cut off", "Many voxels share the highest value, so denser matter looks the same."),
     Check(
         "duplicate-volume",

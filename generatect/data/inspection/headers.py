@@ -15,7 +15,7 @@ from generatect.data.manifest import Record
 from generatect.files import atomic_path, writable_folder
 from generatect.progress import Progress
 
-VERSION = "1"
+VERSION = "2"
 """Of what is kept: raise it when headers are read or described in another way."""
 
 NUM_THREADS = 16
