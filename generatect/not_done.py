@@ -42,4 +42,4 @@ class NotDone:
         print("not done:", *reasons, sep="\n  ")
         num_bad = f"{len(self.reasons)} of {num_items} {what}" if self.reasons else f"{len(reasons)} folders"
         rest = f"the others are done, in {output}" if len(self.reasons) < num_items else "none is done"
-        raise InputError(f"{num_bad} could not be done, each listed above; {rest}")
+        raise InputError(f"{num_bad} could not be done, each listed above; {rest}; first {reasons[0]}")

@@ -111,8 +111,8 @@ def prepare(
     print(f"wrote {folder / 'prepared.jsonl'}")
     if work.left_out and data.get("on_bad") != "skip":
         raise InputError(
-            f"data: {len(work.left_out)} of {work.num} volumes cannot be read, each listed above and in prepared.jsonl; "
-            "the others are done; mend or remove them, or leave them out with data.on_bad=skip"
+            f"data: {len(work.left_out)} of {work.num} volumes cannot be read, each listed above and in "
+            "prepared.jsonl; the others are done; mend or remove them, or leave them out with data.on_bad=skip"
         )
 
 

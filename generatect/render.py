@@ -10,6 +10,7 @@ from generatect.ct.preview import montage
 from generatect.ct.projection import projections
 from generatect.ct.scan import read_scan
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import volume_name
 from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.errors import InputError
 from generatect.files import writable_folder
@@ -89,7 +90,7 @@ def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], wi
     if "mp4" in views:
         write_mp4(volume, to(".mp4"), window, label=notice)
     if "html" in views:
-        write_page(volume, to(".html"), target.name, text, notice)
+        write_page(volume, to(".html"), volume_name(target.name), text, notice)
     return written
 
 

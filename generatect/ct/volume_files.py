@@ -23,8 +23,11 @@ def without_ending(name: str) -> str:
 
 
 def volume_name(name: str) -> str:
-    """A name without its ending, to be compared: letters composed (NFC), as tables have them and macOS does not."""
-    return unicodedata.normalize("NFC", without_ending(name))
+    """What a volume is called in tables and results: its name without ending, as text that any file can hold.
+
+    Letters are composed (NFC), as tables have them and macOS does not; bytes that are no UTF-8 are spelled by escapes.
+    """
+    return unicodedata.normalize("NFC", without_ending(name)).encode("utf-8", "backslashreplace").decode()
 
 
 def files_below(folder: Path, max_files: int = MAX_FILES, closed: list[InputError] | None = None) -> list[Path]:

@@ -12,10 +12,16 @@ from generatect.errors import InputError
 def test_a_volume_is_told_by_its_ending_in_any_case():
     assert all(map(is_volume_file, ("a.nii", "a.nii.gz", "A.NII.GZ", "a.Nii.gz")))
     assert not any(map(is_volume_file, ("._a.nii.gz", ".a.nii.gz.x.part", "a.gz", "a.nii.json", "nii")))
-    assert [without_ending(name) for name in ("b/a.nii", "A.NII.GZ", "a.b", "a.nii.nii")] == ["b/a", "A", "a.b", "a.nii"]
+    assert [without_ending(name) for name in ("b/a.nii", "A.NII.GZ", "a.b", "a.nii.nii")] == [
+        "b/a",
+        "A",
+        "a.b",
+        "a.nii",
+    ]
     composed, apart = (unicodedata.normalize(form, "Größe.nii.gz") for form in ("NFC", "NFD"))
     assert composed != apart
     assert volume_name(composed) == volume_name(apart) == "Größe"
+    assert volume_name(os.fsdecode(b"gr\xfc\xdfe.nii")) == r"gr\udcfc\udcdfe"
 
 
 def test_linked_folders_are_entered_once_and_links_in_a_circle_end(tmp_path):

@@ -54,3 +54,12 @@ def test_a_table_that_leaves_questions_is_refused(folder, table, told):
     (folder / "table.csv").write_text(table)
     with pytest.raises(InputError, match=told):
         read_audited(folder, "train")
+
+
+def test_volumes_behind_links_are_audited_too(folder, tmp_path):
+    """A part of the training set would clear a model that copies the rest."""
+    (tmp_path / "more" / "deep").mkdir(parents=True)
+    (tmp_path / "more" / "deep" / "E.NII.GZ").write_bytes(b"e")
+    (folder / "linked").symlink_to(tmp_path / "more")
+    (folder / "a" / "above").symlink_to(folder)
+    assert [volume.name for volume in read_audited(folder, "train").volumes] == ["a/c", "a/d", "b", "linked/deep/E"]

@@ -125,6 +125,12 @@ CATALOGUE = (
         "Axes far from the patient's",
         "More than 10° from upright. The model sees the patient tilted by as much.",
     ),
+    Check(
+        "sheared",
+        ERROR,
+        "Axes not at right angles",
+        "A tilted gantry's slices, which would lean on the model's grid. Straighten them first, as dcm2niix does.",
+    ),
     Check("axis-order", INFO, "Slices not on the third axis", "Allowed; the volume is reordered by its affine."),
     Check("narrow-type", WARNING, "8-bit voxels", "256 values cannot hold the Hounsfield scale. Export the CT again."),
     Check("wide-type", INFO, "Voxels wider than 16 bit", "Allowed; it takes more room and time than int16."),

@@ -104,6 +104,13 @@ def white_ring(like: CTVolume) -> CTVolume:
     return CTVolume(np.where(y[:, None] ** 2 + x[None, :] ** 2 > 1, np.int16(32767), like.voxels_hu), like.affine)
 
 
+def leaning(like: CTVolume) -> CTVolume:
+    """Slices of a gantry tilted by 15°, each shifted along y against the one below."""
+    affine = like.affine.copy()
+    affine[1, 0] = np.linalg.norm(affine[:3, 0]) * np.tan(np.deg2rad(15))
+    return CTVolume(like.voxels_hu, affine)
+
+
 @pytest.fixture(scope="session")
 def spoil():
     """What can be done to a file, by name."""
@@ -115,5 +122,6 @@ def spoil():
         "store again": store_again,
         "water": water,
         "white ring": white_ring,
+        "leaning": leaning,
         "write": write_nifti,
     }
