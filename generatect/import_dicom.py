@@ -22,7 +22,6 @@ from generatect.files import writable_folder
 from generatect.progress import Progress, bars
 
 COLUMNS = ("volume", "patient", "age", "sex", "text")
-MAX_FILES = 5_000_000
 
 
 def import_dicom(*, input: str, output: str, memory_gb: float, timeout_s: float) -> None:
@@ -43,7 +42,7 @@ def import_dicom(*, input: str, output: str, memory_gb: float, timeout_s: float)
         InputError: the folders cannot be used, or a series or file could not be imported, after the others were.
     """
     source, closed = Path(input).expanduser(), list[InputError]()
-    files = files_below(source, MAX_FILES, closed)
+    files = files_below(source, closed=closed)
     folder = writable_folder(output)
     header, rows = _table(folder / "volumes.csv")
     refused, num_there, num_passed_over = list[tuple[str, str, str]](), 0, 0

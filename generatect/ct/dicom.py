@@ -16,7 +16,7 @@ from generatect.ct.dicom_stack import Stack, stack_slices
 from generatect.ct.hounsfield import AIR_BELOW_HU
 from generatect.ct.orientation import closest_order
 from generatect.ct.volume import CTVolume
-from generatect.ct.volume_files import files_below
+from generatect.ct.volume_files import MAX_SLICES, files_below
 from generatect.errors import InputError
 
 PADDING_HU = -1000
@@ -61,7 +61,7 @@ def list_series(folder: str | Path) -> list[Series]:
     Raises:
         InputError: no such folder, or too many files.
     """
-    return find_series(files_below(Path(folder)))[0]
+    return find_series(files_below(Path(folder), MAX_SLICES))[0]
 
 
 @quiet_pydicom()
@@ -97,7 +97,7 @@ def _files(path: str | Path | Sequence[str | Path]) -> tuple[Path, list[Path]]:
     """The folder to name in errors, and the files."""
     if isinstance(path, str | Path):
         path = Path(path)
-        return (path.parent, [path]) if path.is_file() else (path, files_below(path))
+        return (path.parent, [path]) if path.is_file() else (path, files_below(path, MAX_SLICES))
     files = [Path(file) for file in path]
     if not files:
         raise InputError("no files given; expected the slices of one CT series")

@@ -217,7 +217,7 @@ def _output_header(shape: tuple[int, ...], affine: np.ndarray, description: str)
     header.set_data_shape(shape)
     header.set_sform(affine, code=1)
     header.set_qform(affine, code=1)  # without the shear, if there is any
-    if disagreement(header.get_sform(), qform_of(header), header, shape) is not None:
+    if disagreement(affine, qform_of(header), header, shape) is not None:
         header["qform_code"] = 0
     header.set_xyzt_units("mm")
     header.set_slope_inter(1, 0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from generatect.errors import InputError
 
 ENDINGS = (".nii.gz", ".nii")
-MAX_FILES = 200_000
-"""Files of a folder that are looked at."""
+MAX_FILES, MAX_SLICES = 5_000_000, 200_000
+"""Files that are looked at in an archive, and in the folder of one DICOM series."""
 
 
 def is_volume_file(name: str) -> bool:

@@ -12,6 +12,7 @@ from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import TABLES
 
 PATIENT, VOLUME = "patient", "volume"
+DICOM_ENDING = ".dcm"
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,23 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
         setting: what named it, for messages.
 
     Raises:
-        InputError: no such folder, no volume in it, or a table without a row for one of them.
+        InputError: no such folder, no volume in it, real scans that are DICOM, or a table without a row for a volume.
     """
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
-    files = [path for path in files_below(where) if is_volume_file(path.name)]
+    there = files_below(where)
+    files = [path for path in there if is_volume_file(path.name)]
     if not files:
         raise InputError(
             f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes (DICOM becomes NIfTI by "
             "generatect.import_dicom)"
+        )
+    slices = [path for path in there if path.suffix.lower() == DICOM_ENDING]
+    if slices and setting != "generated":  # beside a generated volume, its own slices may lie
+        raise InputError(
+            f"{setting}={folder}: {len(slices)} DICOM files, first {slices[0].relative_to(where)}, would be left out "
+            "of the audit; make them NIfTI by generatect.import_dicom, or move them away"
         )
     table, patients = _patients(where)
     volumes = []

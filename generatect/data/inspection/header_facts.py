@@ -12,7 +12,7 @@ from generatect.ct.nifti import read_header
 from generatect.ct.nifti_header import StoredGrid
 from generatect.ct.orientation import AxisOrder, closest_order
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS
-from generatect.ct.volume_files import files_below
+from generatect.ct.volume_files import MAX_SLICES, files_below
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.refusals import without_path
 from generatect.data.manifest import Record
@@ -56,7 +56,7 @@ def _grid(record: Record, assume_axes: str | None) -> tuple[StoredGrid, bool]:
 
 def _series_facts(folder: Path, num_bytes: int) -> HeaderFacts:
     """Of a DICOM series, whose slices each scale for themselves."""
-    found, damaged = find_series(files_below(folder))
+    found, damaged = find_series(files_below(folder, MAX_SLICES))
     if damaged or not found:
         raise next(iter(damaged.values()), InputError(f"{folder}: no DICOM; expected the slices of one CT series"))
     stack = stack_slices(choose_series(found, None, folder))
