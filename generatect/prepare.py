@@ -75,7 +75,8 @@ def prepare(
         cache_dir: folder of the caches.
 
     Raises:
-        InputError: a setting or the archive cannot be used, most volumes cannot be read, or the disk will not do.
+        InputError: a setting or the archive cannot be used, most volumes cannot be read, or the disk will not do; and,
+            after the others are done, where volumes were left out without data.on_bad=skip.
     """
     started = time.monotonic()
     _check(resolutions, tokenizer, batch_size, data, cache_dir)
@@ -108,6 +109,11 @@ def prepare(
     _write_record(folder / "prepared.jsonl", pairs, arrays, work)
     print(summary(steps, work, made, time.monotonic() - started))
     print(f"wrote {folder / 'prepared.jsonl'}")
+    if work.left_out and data.get("on_bad") != "skip":
+        raise InputError(
+            f"data: {len(work.left_out)} of {work.num} volumes cannot be read, each listed above and in "
+            "prepared.jsonl; the others are done; mend or remove them, or leave them out with data.on_bad=skip"
+        )
 
 
 def summary(steps: list[Step], work: Survey, made: dict[str, int], seconds: float) -> str:
@@ -119,6 +125,7 @@ def summary(steps: list[Step], work: Survey, made: dict[str, int], seconds: floa
         for step in steps
     ]
     lines.append(f"left out: {len(work.left_out)} of {work.num} volumes, which cannot be read")
+    lines += [f"  {reason}" for reason in work.left_out.values()]
     lines.append(f"at most {num_bytes / 1e9:.2f} GB written in {duration(seconds)}")
     return "\n".join(lines)
 

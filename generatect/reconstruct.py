@@ -11,6 +11,7 @@ from generatect import __version__
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
 from generatect.checkpoints.weights import find_weights
 from generatect.config.command import run_command
+from generatect.ct.hu_evidence import FAR_ABOVE_HU, MAX_FAR_ABOVE_SHARE, share_far_above
 from generatect.ct.nifti import write_nifti
 from generatect.ct.preset import Preset
 from generatect.ct.preview import comparison
@@ -19,6 +20,7 @@ from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.files import atomic_path, sha256_of_file, writable_folder
 from generatect.metrics.reconstruction import psnr, ssim
 from generatect.networks.ctvit import CTViT
+from generatect.not_done import NotDone
 from generatect.pipeline import pick_device
 from generatect.progress import bars, duration
 
@@ -27,6 +29,8 @@ def reconstruct(
     *, input: str, output: str, weights: str | dict[str, str], hu_policy: str, device: str, cache_dir: str
 ) -> None:
     """Encodes and decodes volumes; writes each on its own grid, with PSNR and SSIM and a picture beside the original.
+
+    Those that cannot be used are listed at the end, when the others are done.
 
     The model sees the preset's grid; the result is resampled onto the input's voxels, axes and affine. Where the model
     does not reach (outside the field of view) there is air.
@@ -40,9 +44,10 @@ def reconstruct(
         cache_dir: folder of converted files.
 
     Raises:
-        InputError: whatever of this cannot be used.
+        InputError: whatever of this cannot be used; of a folder's volumes, after the others are done.
     """
-    found = find_volumes(Path(input).expanduser())
+    not_done = NotDone()
+    found = find_volumes(Path(input).expanduser(), not_done.closed)
     refuse_overwriting(found, Path(output).expanduser())
     folder = writable_folder(output)
     file = find_weights(weights, "ctvit", cache_dir)
@@ -52,10 +57,12 @@ def reconstruct(
     with bars() as show:
         for index, (path, name) in enumerate(found):
             notice = file.description.get("notice")
-            scores = _reconstruct_one(path, folder / name, hu_policy, network, preset, where, file.sha256, notice)
-            print(f"{path}: {_said(scores)}, on the model's grid {_said(scores, 'grid_')}")
-            print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
+            with not_done.going_on():
+                scores = _reconstruct_one(path, folder / name, hu_policy, network, preset, where, file.sha256, notice)
+                print(f"{path}: {_said(scores)}, on the model's grid {_said(scores, 'grid_')}")
+                print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
+    not_done.tell(len(found), "volumes", folder)
 
 
 def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: int) -> str:
@@ -84,6 +91,10 @@ def _reconstruct_one(
 ) -> dict[str, float | None]:
     scan = read_scan(path, hu_policy=hu_policy)
     original = scan.volume
+    if (share := share_far_above(original.voxels_hu)) > MAX_FAR_ABOVE_SHARE:
+        print(
+            f"{path}: {share:.0%} of its voxels lie above {FAR_ABOVE_HU} HU, as no CT's do (padding read as unsigned?)"
+        )
     model_input = preset.to_model(original)
     with torch.inference_mode():
         model_output = network(model_input[None].to(device)).reconstruction[0].cpu()

@@ -10,9 +10,11 @@ from generatect.ct.preview import montage
 from generatect.ct.projection import projections
 from generatect.ct.scan import read_scan
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import volume_name
 from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.errors import InputError
 from generatect.files import writable_folder
+from generatect.not_done import NotDone
 from generatect.progress import bars
 from generatect.web.film import ADVICE, can_film, write_mp4
 from generatect.web.standalone import write_page
@@ -34,7 +36,7 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
         hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
 
     Raises:
-        InputError: whatever of this cannot be used.
+        InputError: whatever of this cannot be used; of several volumes, after the others are done.
     """
     for view in views:
         if view not in VIEWS:
@@ -44,7 +46,8 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
     paths = [Path(path).expanduser() for path in ([input] if isinstance(input, str) else input)]
     if not paths:
         raise InputError("input: no file; name NIfTI files, or folders of NIfTI or DICOM")
-    found = [entry for path in paths for entry in find_volumes(path)]
+    not_done = NotDone()
+    found = [entry for path in paths for entry in find_volumes(path, not_done.closed)]
     refuse_overwriting(found, Path(output).expanduser())
     folder = writable_folder(output)
     if "mp4" in views and not can_film():
@@ -53,13 +56,15 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
     written: list[Path] = []
     with bars() as show:
         for index, (path, name) in enumerate(found):
-            volume = read_scan(path, hu_policy=hu_policy).volume
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            written += _render_one(volume, path, target, views, window)
+            with not_done.going_on():
+                volume = read_scan(path, hu_policy=hu_policy).volume
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                written += _render_one(volume, path, target, views, window)
             show("volumes", index + 1, len(found))
     for path in written:
         print("wrote", path)
+    not_done.tell(len(found), "volumes", folder)
 
 
 def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], window: str) -> list[Path]:
@@ -85,7 +90,7 @@ def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], wi
     if "mp4" in views:
         write_mp4(volume, to(".mp4"), window, label=notice)
     if "html" in views:
-        write_page(volume, to(".html"), target.name, text, notice)
+        write_page(volume, to(".html"), volume_name(target.name), text, notice)
     return written
 
 

@@ -182,12 +182,18 @@ class TestReconstruct:
     def test_one_bad_scan_among_good_ones_is_named(self, command, tiny_weights, tmp_path):
         folder = tmp_path / "scans"
         folder.mkdir()
-        write_scan(folder / "a.nii.gz")
-        BAD_SCANS["truncated"](folder / "b.nii.gz")
+        BAD_SCANS["truncated"](folder / "a.nii.gz")
+        write_scan(folder / "b.NII.GZ")
+        BAD_SCANS["nan"](folder / "c.nii.gz")
+        (folder / "._b.nii.gz").write_bytes(b"a macOS file beside another")
         ended = command("reconstruct", f"input={folder}", f"output={tmp_path / 'out'}", f"weights={tiny_weights}")
         assert ended.code == 2
-        assert "b.nii.gz" in ended.err
-        assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.nii.gz", "a.json", "a.png"}
+        assert ended.err.count("\n") == 1
+        assert "2 of 3 volumes could not be done, each listed above; the others are done" in ended.err
+        assert "a.nii.gz: cannot be read (truncated)" in ended.err
+        listed = ended.out.partition("not done:\n")[2].splitlines()
+        assert [line.partition(": ")[0] for line in listed] == [f"  {folder / name}.nii.gz" for name in "ac"]
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.nii.gz", "b.json", "b.png"}
 
 
 class TestGenerate:

@@ -9,7 +9,8 @@ from generatect.ct.dicom import read_series
 from generatect.ct.nifti import read_nifti
 from generatect.data.layouts.folder import FolderLayout
 from generatect.data.rows import read_rows
-from tests.dicom_writer import save, series_of, unique_hu
+from generatect.errors import InputError
+from tests.dicom_writer import save, series_of, straight, unique_hu
 
 PLANTED = "Zqplanted"
 LOCALISER = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
@@ -25,9 +26,8 @@ def archive(tmp_path):
     save(root / PLANTED / "b", series_of(hu=unique_hu()[::-1], SeriesInstanceUID="1.2", **first))
     save(root / PLANTED / "b", series_of(SeriesInstanceUID="1.3", ImageType=LOCALISER, **first)[:1], ["scout"])
     save(root / "c", series_of(SeriesInstanceUID="2.1", PatientID="other", **named))
-    save(
-        root / "d", series_of(SeriesInstanceUID="2.2", PatientID="other")[::4] + series_of(SeriesInstanceUID="2.2")[1:2]
-    )
+    gap = series_of(SeriesInstanceUID="2.2", PatientID="other")
+    save(root / "d", [gap[0], gap[4], gap[1]])
     damaged = save(root / "e", series_of(SeriesInstanceUID="2.3")[:1]) / "000.dcm"
     damaged.write_bytes(damaged.read_bytes()[:140])
     (root / "readme.txt").write_text("not DICOM")
@@ -37,7 +37,9 @@ def archive(tmp_path):
 def test_an_archive_becomes_a_folder_to_train_on(archive, command, tmp_path):
     output = tmp_path / "out"
     ended = command("import_dicom", f"input={archive}", f"output={output}")
-    assert ended.code == 0, ended.err
+    assert ended.code == 2  # after all that can be done is done; the localiser is no reason
+    assert f"input={archive}: 2 series or files could not be imported, each listed above" in ended.err
+    assert ended.err.count("\n") == 1
     assert "3 series imported (0 of them before), 3 refused" in ended.out
     header, rows = read_rows(output / "volumes.csv", "")
     assert header == ["volume", "patient", "age", "sex", "text"]
@@ -73,7 +75,7 @@ def test_tags_that_name_a_patient_are_in_no_file(archive, command, tmp_path):
 def test_it_goes_on_where_it_was_and_keeps_the_table(archive, command, tmp_path):
     output = tmp_path / "out"
     shutil.move(archive / "c", tmp_path / "later")
-    assert command("import_dicom", f"input={archive}", f"output={output}").code == 0
+    assert command("import_dicom", f"input={archive}", f"output={output}").code == 2
     table = output / "volumes.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([f"{lines[0]},note", *(f"{line}Clear lungs.,mine" for line in lines[1:])]))
@@ -82,7 +84,6 @@ def test_it_goes_on_where_it_was_and_keeps_the_table(archive, command, tmp_path)
 
     shutil.move(tmp_path / "later", archive / "c")
     ended = command("import_dicom", f"input={archive}", f"output={output}")
-    assert ended.code == 0, ended.err
     assert "3 series imported (2 of them before), 3 refused" in ended.out
     assert {path: path.stat().st_mtime_ns for path in dates} == dates
     header, rows = read_rows(table, "")
@@ -114,3 +115,77 @@ def test_another_table_in_the_place_of_ours_is_refused(archive, command, tmp_pat
     assert ended.code == 2
     assert f"{tmp_path / 'volumes.csv'}: no column 'volume'" in ended.err
     assert not list(tmp_path.glob("*.nii.gz"))
+
+
+def constant(patients: int) -> list[list]:
+    """Scans of several patients whose anonymiser wrote one SeriesInstanceUID, and one PatientID, into all."""
+    rng = np.random.default_rng(7)
+    return [series_of(hu=rng.permutation(unique_hu().ravel()).reshape(unique_hu().shape)) for _ in range(patients)]
+
+
+def imported(output) -> list:
+    """The volumes of the table, in its order."""
+    _, rows = read_rows(output / "volumes.csv", "")
+    return [read_nifti(output / row["volume"]) for row in rows]
+
+
+def test_one_uid_for_two_patients_gives_two_volumes(command, tmp_path):
+    for name, slices in zip("ab", constant(2), strict=True):
+        save(tmp_path / "in" / name, slices[:3])  # a scan may lie in two folders
+        save(tmp_path / "in" / name / "more", slices[3:])
+    ended = command("import_dicom", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}")
+    assert ended.code == 0, ended.err
+    for volume, name in zip(imported(tmp_path / "out"), "ab", strict=True):
+        expected = read_series(tmp_path / "in" / name)
+        assert expected.shape_zyx[0] == 5
+        assert np.array_equal(volume.voxels_hu, expected.voxels_hu)
+    with pytest.raises(InputError, match=r"holds 2 series \(1: 5 slices, axial, UID .* in a; 2: 5 slices, .* in b\)"):
+        read_series(tmp_path / "in")
+
+
+def test_a_copy_of_a_scan_is_no_second_scan(tmp_path):
+    for name in "ab":
+        save(tmp_path / name, series_of())
+    with pytest.raises(InputError, match="two slices at"):
+        read_series(tmp_path)
+
+
+def test_what_an_earlier_run_made_of_other_slices_is_not_taken_for_them(command, tmp_path):
+    """One patient's folder after the other's, with one UID and one output."""
+    (first,) = constant(1)
+    save(tmp_path / "a", first)
+    save(tmp_path / "b", series_of(positions=straight((-20, 30, 400))))
+    for name, code in (("a", 0), ("a", 0), ("b", 2)):
+        ended = command("import_dicom", f"input={tmp_path / name}", f"output={tmp_path / 'out'}")
+        assert ended.code == code, ended.err
+    assert "is there, made of other slices" in ended.err
+    (volume,) = imported(tmp_path / "out")
+    assert np.array_equal(volume.voxels_hu, read_series(tmp_path / "a").voxels_hu)
+
+
+@pytest.mark.parametrize("damage", ["no position", "truncated"])
+def test_a_series_that_lacks_a_slice_at_its_end_is_not_imported_without_it(command, tmp_path, damage):
+    """No gap shows there, and a chest without its apex looks whole."""
+    slices = series_of()
+    if damage == "no position":
+        del slices[-1].ImagePositionPatient
+    folder = save(tmp_path / "in", slices)
+    if damage == "truncated":
+        (folder / "004.dcm").write_bytes((folder / "004.dcm").read_bytes()[:300])
+    save(tmp_path / "in" / "whole", series_of(hu=unique_hu()[::-1], SeriesInstanceUID="1.2.3"))
+    ended = command("import_dicom", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}")
+    assert ended.code == 2
+    (volume,) = imported(tmp_path / "out")
+    assert np.array_equal(volume.voxels_hu, read_series(tmp_path / "in" / "whole").voxels_hu)
+    assert "004.dcm" in (tmp_path / "out" / "refused.csv").read_text()
+
+
+def test_a_series_behind_a_link_is_imported_once(command, tmp_path):
+    save(tmp_path / "elsewhere", series_of())
+    (tmp_path / "in").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "above").symlink_to(tmp_path / "in")
+    ended = command("import_dicom", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}")
+    assert ended.code == 0, ended.err
+    assert len(imported(tmp_path / "out")) == 1

@@ -1,9 +1,13 @@
 """The static twins: pictures, films and a page that needs no server."""
 
 import base64
+import contextlib
 import importlib.util
+import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -12,11 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generatect.config.command import run_command
 from generatect.ct.grid import Grid
 from generatect.ct.nifti import write_nifti
 from generatect.ct.volume import CTVolume
 from generatect.phantom.pairs import PhantomPairs
-from generatect.render import name_inputs
+from generatect.render import name_inputs, render
 from generatect.web.bundle import SCRIPTS, bundle
 from generatect.web.film import ADVICE, can_film, write_mp4
 from generatect.web.standalone import RANGE_HU, STEP_HU, as_html
@@ -130,3 +135,29 @@ def test_a_film_is_an_mp4_of_all_slices(tmp_path):
     num, _seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a.mp4"))
     assert num == 18  # up, and back
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_one_bad_volume_ends_no_folder_and_no_name_ends_a_line(command, scan, tmp_path):
+    """Names of files need not be UTF-8; pages and lines are."""
+    folder, output = scan.parent, tmp_path / "out"
+    odd = os.fsdecode(b"gr\xfc\xdfe")
+    shutil.copy(scan, folder / f"{odd}.NII.GZ")
+    (folder / "a bad.nii.gz").write_bytes(scan.read_bytes()[:100])
+    (folder / "._b.nii.gz").write_bytes(b"macOS")
+    ended = command("render", f"input={folder}", f"output={output}", "views=[montage,html]")
+    assert ended.code == 2
+    assert "1 of 3 volumes could not be done" in ended.err
+    assert ended.err.count("\n") == 1
+    assert "not done:\n" in ended.out
+    assert {path.name for path in output.iterdir()} == {
+        f"{name}{ending}" for name in ("a scan", odd) for ending in (".png", ".html")
+    }
+    assert r"gr\udcfc\udcdfe" in (output / f"{odd}.html").read_text(encoding="utf-8")
+
+    terminal = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    with contextlib.redirect_stdout(terminal), contextlib.chdir(tmp_path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["render", f"input={folder}", f"output={output}", "views=[montage]"])
+        with pytest.raises(SystemExit):
+            run_command("render", render)
+    terminal.seek(0)
+    assert rf"{output}/gr\udcfc\udcdfe.png" in terminal.read()

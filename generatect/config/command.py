@@ -5,6 +5,7 @@ stack trace to whoever wants it.
 """
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -40,6 +41,9 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
     user_setting = os.environ.get(FULL_ERROR)
     register_resolvers()
     quiet()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be UTF-8, and are printed all the same
+            stream.reconfigure(errors="backslashreplace")
     argv = [sys.argv[0], *map(quote_free_text, sys.argv[1:])]
     job = Job(config_name, function, user_setting)
     ahead: Ahead | None = None

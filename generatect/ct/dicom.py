@@ -11,11 +11,12 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from generatect.ct.dicom_header import SliceHeader, quiet_pydicom
-from generatect.ct.dicom_series import Series, choose_series, files_below, find_series
+from generatect.ct.dicom_series import Series, choose_series, find_series
 from generatect.ct.dicom_stack import Stack, stack_slices
 from generatect.ct.hounsfield import AIR_BELOW_HU
 from generatect.ct.orientation import closest_order
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import MAX_SLICES, files_below
 from generatect.errors import InputError
 
 PADDING_HU = -1000
@@ -48,7 +49,7 @@ def read_series(path: str | Path | Sequence[str | Path], series: str | int | Non
     folder, files = _files(path)
     found, damaged = find_series(files)
     if damaged:
-        raise damaged[0]
+        raise next(iter(damaged.values()))
     if not found:
         raise InputError(f"{folder}: no DICOM among {len(files)} files; expected the slices of one CT series")
     return read_stack(stack_slices(choose_series(found, series, folder)))
@@ -60,7 +61,7 @@ def list_series(folder: str | Path) -> list[Series]:
     Raises:
         InputError: no such folder, or too many files.
     """
-    return find_series(files_below(Path(folder)))[0]
+    return find_series(files_below(Path(folder), MAX_SLICES))[0]
 
 
 @quiet_pydicom()
@@ -96,7 +97,7 @@ def _files(path: str | Path | Sequence[str | Path]) -> tuple[Path, list[Path]]:
     """The folder to name in errors, and the files."""
     if isinstance(path, str | Path):
         path = Path(path)
-        return (path.parent, [path]) if path.is_file() else (path, files_below(path))
+        return (path.parent, [path]) if path.is_file() else (path, files_below(path, MAX_SLICES))
     files = [Path(file) for file in path]
     if not files:
         raise InputError("no files given; expected the slices of one CT series")

@@ -55,6 +55,7 @@ class SliceHeader:
         position_mm: centre of the first pixel, LPS.
         orientation: LPS unit vectors in which the column and the row index grow, one after the other.
         slope, intercept: stored value → HU.
+        unreadable: tags of these that are there and hold no numbers, such as "0,75".
         is_hu: RescaleType is HU, unspecified or absent; a spectral map has another.
         padding: lowest and highest stored value that stand for "nothing measured here".
         patient: hash of PatientID. It hides the ID from the eye, not from somebody who can guess it.
@@ -74,6 +75,7 @@ class SliceHeader:
     orientation: tuple[float, ...]
     slope: float
     intercept: float
+    unreadable: tuple[str, ...]
     is_hu: bool
     padding: tuple[int, ...]
     patient: str
@@ -143,6 +145,9 @@ def _slice(path: Path, num_bytes: int, syntax_uid: str, dataset: Dataset) -> Sli
         orientation=orientation,
         slope=_number(dataset, "RescaleSlope"),
         intercept=_number(dataset, "RescaleIntercept"),
+        unreadable=tuple(
+            tag for tag in ("PixelSpacing", "RescaleSlope", "RescaleIntercept") if _is_words(dataset, tag)
+        ),
         is_hu=_text(dataset, "RescaleType").upper() in ("", "HU", "US"),
         padding=_padding(dataset),
         patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",
@@ -191,6 +196,15 @@ def _value(dataset: Dataset, keyword: str) -> object:
     except Exception:  # whatever the bytes of one tag lead to
         return None
     return None if value == "" else value
+
+
+def _is_words(dataset: Dataset, keyword: str) -> bool:
+    """Whether a tag of numbers is there and holds something else."""
+    try:
+        np.array(_value(dataset, keyword), dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError, OverflowError):
+        return True
+    return False
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:

@@ -6,20 +6,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from generatect.ct.bounds import MAX_SHEAR_DEGREES, SPACING_RANGE_MM, size_fault, spacing_fault
 from generatect.ct.dicom_header import SliceHeader
 from generatect.ct.dicom_series import REFUSED, Series
-from generatect.ct.nifti_affine import SPACING_RANGE_MM
-from generatect.ct.nifti_header import MAX_VOXELS
 from generatect.errors import InputError
 
 MAX_FILE_BYTES = 1 << 27
 """Of one slice: 4096² of four bytes, twice over."""
 
 SAME_PLACE_MM = 0.01
-UNEVEN = 0.05
-"""Share of the usual distance by which that of two neighbouring slices may differ."""
+ROUNDING_MM, UNEVEN, MAX_UNEVEN = 0.1, 0.05, 0.25
+"""A slice may lie this far from its even place: twice what one decimal leaves, or a twentieth of the usual distance;
+never a quarter of it."""
 
-MAX_TILT_DEGREES = 0.5
 MAX_SLOPE, MAX_INTERCEPT = 1e4, 1e6
 
 
@@ -54,10 +53,11 @@ def stack_slices(series: Series) -> Stack:
         _check_alone(header)
     first = min(series.slices, key=lambda header: header.position_mm)  # the same one whatever the names
     for header in series.slices:
-        _check_alike(header, first)
-    num_voxels = first.rows * first.columns * series.num_slices
-    if num_voxels > MAX_VOXELS:
-        raise InputError(f"{folder}: {num_voxels} voxels; expected at most {MAX_VOXELS}")
+        _check_alike(header, first, folder)
+    shape = (series.num_slices, first.rows, first.columns)
+    fault = size_fault(shape)
+    if fault is not None:
+        raise InputError(f"{folder}: {fault}")
 
     along_row, down_column = np.array(first.orientation).reshape(2, 3)
     normal = np.cross(along_row, down_column)
@@ -65,13 +65,16 @@ def stack_slices(series: Series) -> Stack:
     slices = tuple(sorted(series.slices, key=lambda header: float(np.dot(header.position_mm, normal))))
     positions = np.array([header.position_mm for header in slices])
     _check_distances(folder, slices, positions @ normal)
-    step = (positions[-1] - positions[0]) / (len(slices) - 1)
-    _check_straight(folder, positions, step, normal)
+    origin, step = _line_through(positions)
+    _check_even_and_straight(folder, positions, origin, step, normal)
     affine_lps = np.eye(4)
     affine_lps[:3, 0] = step
     affine_lps[:3, 1] = down_column * first.spacing_mm[0]
     affine_lps[:3, 2] = along_row * first.spacing_mm[1]
-    affine_lps[:3, 3] = positions[0]
+    affine_lps[:3, 3] = origin
+    fault = spacing_fault(np.linalg.norm(affine_lps[:3, :3], axis=0), shape)
+    if fault is not None:
+        raise InputError(f"{folder}: {fault}")
     return Stack(folder, slices, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps)
 
 
@@ -83,6 +86,11 @@ def _check_alone(header: SliceHeader) -> None:
         raise InputError(f"{header.path}: {header.num_bytes} bytes; expected at most {MAX_FILE_BYTES} for one slice")
     if min(header.rows, header.columns) < 2:
         raise InputError(f"{header.path}: {header.rows} rows, {header.columns} columns; expected an image")
+    if header.unreadable:
+        raise InputError(
+            f"{header.path}: {' and '.join(header.unreadable)} cannot be read as numbers; expected decimal points "
+            "and no commas: export the series anew"
+        )
     if not spacing or not low <= min(spacing) <= max(spacing) <= high:
         raise InputError(f"{header.path}: PixelSpacing is {spacing or 'missing'}; expected two of {low} to {high} mm")
     if np.isnan(slope) or np.isnan(intercept):
@@ -93,17 +101,18 @@ def _check_alone(header: SliceHeader) -> None:
         raise InputError(f"{header.path}: RescaleType is not HU (a spectral map?); expected a CT in HU")
 
 
-def _check_alike(header: SliceHeader, first: SliceHeader) -> None:
+def _check_alike(header: SliceHeader, first: SliceHeader, folder: Path) -> None:
     """What all slices must share."""
+    other = first.path.relative_to(folder)
     if (header.rows, header.columns) != (first.rows, first.columns):
         raise InputError(
-            f"{header.path}: {header.rows} × {header.columns} pixels, but {first.path.name} has {first.rows} × "
+            f"{header.path}: {header.rows} × {header.columns} pixels, but {other} has {first.rows} × "
             f"{first.columns}; expected slices of one size"
         )
     if not np.allclose(header.spacing_mm, first.spacing_mm, rtol=1e-4):
-        raise InputError(f"{header.path}: PixelSpacing differs from {first.path.name}; expected one spacing")
+        raise InputError(f"{header.path}: PixelSpacing differs from {other}; expected one spacing")
     if not np.allclose(header.orientation, first.orientation, atol=1e-3):
-        raise InputError(f"{header.path}: ImageOrientationPatient differs from {first.path.name}; expected one")
+        raise InputError(f"{header.path}: ImageOrientationPatient differs from {other}; expected one")
 
 
 def _check_distances(folder: Path, slices: tuple[SliceHeader, ...], along_mm: Float64[np.ndarray, "n"]) -> None:
@@ -120,28 +129,51 @@ def _check_distances(folder: Path, slices: tuple[SliceHeader, ...], along_mm: Fl
     low, high = SPACING_RANGE_MM
     if not low <= usual <= high:
         raise InputError(f"{folder}: slices {usual:g} mm apart; expected {low} to {high} mm")
-    uneven = np.flatnonzero(np.abs(distances - usual) > UNEVEN * usual)
-    if len(uneven):
-        at = int(uneven[np.abs(distances[uneven] - usual).argmax()])
-        reason = "a slice is missing" if distances[at] > 1.5 * usual else "the spacing is uneven"
+    gaps = np.flatnonzero(distances > 1.5 * usual)
+    if len(gaps):
+        at = int(gaps[distances[gaps].argmax()])
         raise InputError(
-            f"{folder}: {reason}: between {along_mm[at]:g} and {along_mm[at + 1]:g} mm the slices are "
-            f"{distances[at]:g} mm apart, usually {usual:g} mm ({len(uneven)} such places); copy the series anew"
+            f"{folder}: a slice is missing: between {along_mm[at]:g} and {along_mm[at + 1]:g} mm the slices are "
+            f"{distances[at]:g} mm apart, usually {usual:g} mm ({len(gaps)} such places); copy the series anew"
         )
 
 
-def _check_straight(
-    folder: Path, positions: Float64[np.ndarray, "n 3"], step: Float64[np.ndarray, "3"], normal: np.ndarray
+def _line_through(positions: Float64[np.ndarray, "n 3"]) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:
+    """Where the first slice of an even stack lies and the step to the next: the least squares of all positions.
+
+    Positions that were rounded put neighbours at uneven distances, and yet each slice next to its even place.
+    """
+    middle = (len(positions) - 1) / 2
+    index = np.arange(len(positions)) - middle
+    step = index @ positions / (index @ index)
+    return positions.mean(axis=0) - middle * step, step
+
+
+def _check_even_and_straight(
+    folder: Path,
+    positions: Float64[np.ndarray, "n 3"],
+    origin: Float64[np.ndarray, "3"],
+    step: Float64[np.ndarray, "3"],
+    normal: np.ndarray,
 ) -> None:
-    """Slices upon each other, not shifted like a sheared pack of cards."""
-    tilt = np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1)))
-    if tilt > MAX_TILT_DEGREES:
+    """Slices at even distances, upon each other, not shifted like a sheared pack of cards."""
+    usual = float(np.linalg.norm(step))
+    offsets = positions - origin - np.arange(len(positions))[:, None] * step
+    along = np.abs(offsets @ normal)
+    if along.max() > min(max(ROUNDING_MM, UNEVEN * usual), MAX_UNEVEN * usual):
+        raise InputError(
+            f"{folder}: the spacing is uneven: the slice at {positions[along.argmax()] @ normal:g} mm lies "
+            f"{along.max():.2g} mm from its place in an even stack of {usual:.4g} mm; expected one reconstruction with "
+            "even slices"
+        )
+    tilt = np.degrees(np.arccos(np.clip(step @ normal / usual, -1, 1)))
+    if tilt > MAX_SHEAR_DEGREES:
         raise InputError(
             f"{folder}: the slices are tilted by {tilt:.1f}° against their stack (gantry tilt); straighten them "
             "first, as dcm2niix does"
         )
-    astray = np.linalg.norm(positions - positions[0] - np.arange(len(positions))[:, None] * step, axis=1)
-    if astray.max() > max(0.1, 0.1 * np.linalg.norm(step)):
+    astray = np.linalg.norm(offsets, axis=1)
+    if astray.max() > max(0.1, 0.1 * usual):
         raise InputError(
             f"{folder}: a slice lies {astray.max():.2g} mm from where an even, straight stack has it (at "
             f"{positions[astray.argmax()] @ normal:g} mm); expected one reconstruction"

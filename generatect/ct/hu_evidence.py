@@ -16,6 +16,9 @@ MIN_AIR_SHARE, MIN_SOFT_TISSUE_SHARE, MAX_BELOW_AIR_SHARE = 0.01, 0.05, 0.1
 
 NUM_SAMPLES = 1 << 18
 
+FAR_ABOVE_HU, MAX_FAR_ABOVE_SHARE = 10_000, 0.01
+"""Metal may lie above, but never fills a hundredth of a scan: padding of -2000 does, read as unsigned 63536."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -48,6 +51,13 @@ def sample_of(stored: Num[np.ndarray, "i j k"]) -> Float32[np.ndarray, " n"]:
         step += 1
     with np.errstate(over="ignore"):
         return flat[::step].astype(np.float32)
+
+
+def share_far_above(hu: Num[np.ndarray, "z y x"]) -> float:
+    """Share of the voxels that lie above any tissue and nearly all metal."""
+    if hu.max() <= FAR_ABOVE_HU:
+        return 0.0
+    return int(np.count_nonzero(hu > FAR_ABOVE_HU)) / hu.size
 
 
 def evidence_in(hu: Float32[np.ndarray, " n"]) -> Evidence:

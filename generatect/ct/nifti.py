@@ -10,8 +10,10 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float64, Shaped
 
+from generatect.ct.bounds import MAX_VOXELS, size_fault, spacing_fault
 from generatect.ct.hounsfield import HUDecision, Scaling, decide_hu, require_policy, to_hu
-from generatect.ct.nifti_header import MAX_VOXELS, StoredGrid, parse_header
+from generatect.ct.nifti_affine import disagreement, qform_of
+from generatect.ct.nifti_header import StoredGrid, parse_header
 from generatect.ct.orientation import LPS, AxisOrder, closest_order
 from generatect.ct.output import output_path
 from generatect.ct.stored_voxels import open_stored
@@ -132,7 +134,8 @@ def read_nifti_with_layout(
 def write_nifti(path: str | Path, volume: CTVolume, layout: NiftiLayout | None = None, description: str = "") -> None:
     """Write a volume as int16 HU with its true geometry: slope 1, intercept 0, sform and qform in scanner millimetres.
 
-    The same volume gives the same bytes. The file appears whole or not at all.
+    The same volume gives the same bytes. The file appears whole or not at all. What `read_nifti` would refuse for its
+    grid is not written. A qform holds no shear: where axes are not quite at right angles, the sform stands alone.
 
     Args:
         path: `.nii.gz` or `.nii`.
@@ -141,7 +144,8 @@ def write_nifti(path: str | Path, volume: CTVolume, layout: NiftiLayout | None =
         description: text for the header, such as SYNTHETIC; at most 79 ASCII characters.
 
     Raises:
-        InputError: the name, folder or description cannot be used, or the volume holds NaN or is off the layout's grid.
+        InputError: the name, folder or description cannot be used, or the volume holds NaN, is off the layout's grid or
+            beyond the bounds of a CT (`generatect.ct.bounds`).
         OSError: the disk is full or fails.
     """
     path = output_path(path, (".nii", ".nii.gz"))
@@ -150,6 +154,9 @@ def write_nifti(path: str | Path, volume: CTVolume, layout: NiftiLayout | None =
     if not np.isfinite([volume.voxels_hu.min(), volume.voxels_hu.max()]).all():
         raise InputError(f"{path}: the volume to write holds NaN or infinite voxels; check the model that made it")
     stored, shape, affine = _as_stored(path, volume, layout)
+    fault = size_fault(shape[:3]) or spacing_fault(np.linalg.norm(affine[:3, :3], axis=0), shape)
+    if fault is not None:
+        raise InputError(f"{path}: a volume to write has {fault}")
     content = chain([_output_header(shape, affine, description)], _voxel_bytes(stored))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         if path.name.endswith(".gz"):
@@ -208,8 +215,10 @@ def _output_header(shape: tuple[int, ...], affine: np.ndarray, description: str)
     header = nib.Nifti1Header(endianness="<")
     header.set_data_dtype(np.int16)
     header.set_data_shape(shape)
-    header.set_qform(affine, code=1)
     header.set_sform(affine, code=1)
+    header.set_qform(affine, code=1)  # without the shear, if there is any
+    if disagreement(affine, qform_of(header), header, shape) is not None:
+        header["qform_code"] = 0
     header.set_xyzt_units("mm")
     header.set_slope_inter(1, 0)
     header["magic"] = b"n+1"

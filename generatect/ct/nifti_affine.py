@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from nibabel.quaternions import quat2mat
 
+from generatect.ct.bounds import MAX_SHEAR_DEGREES, shear_degrees, spacing_fault
 from generatect.ct.orientation import closest_order
 from generatect.errors import InputError
 
-SPACING_RANGE_MM = (0.1, 20.0)
 MAX_SPACING_DISAGREEMENT = 1e-3
 """Relative; writers round a spacing to four digits or more."""
 
@@ -54,19 +54,59 @@ def stored_affine(
             affine = qform
         elif assumed is not None:
             affine = np.eye(4)
-            affine[:3, :3] = assumed if spacing_mm_zyx is not None else assumed * np.maximum(header["pixdim"][1:4], 0)
+            affine[:3, :3] = assumed if spacing_mm_zyx is not None else assumed * _pixdim(header)
         else:
             raise InputError(
                 f"{path}: neither sform nor qform is set; expected an affine, since sides would be guesswork; where "
                 "all such files are known to be stored alike, say how: assume_axes=LPS, for instance"
             )
-        _require_axes(affine, path)
+        _require_axes(affine, shape, path)
         if sform is not None and qform is not None and header["sform_code"] == header["qform_code"]:
-            _require_agreement(sform, qform, header, shape, path, same_spacing=spacing_mm_zyx is None)
+            where = disagreement(sform, qform, header, shape, same_spacing=spacing_mm_zyx is None)
+            if where is not None:
+                raise InputError(
+                    f"{path}: sform and qform disagree: {where}; expected one geometry: write the true one to both, or "
+                    "set the code of the wrong one to 0"
+                )
+        _require_right_angles(affine, qform, path)
     if spacing_mm_zyx is not None:
         affine = _with_spacing(affine, spacing_mm_zyx)
-    _require_spacing(affine, path)
+    fault = spacing_fault(np.linalg.norm(affine[:3, :3], axis=0), shape)
+    if fault is not None:
+        raise InputError(f"{path}: {fault}")
     return affine
+
+
+def qform_of(header: nib.Nifti1Header) -> Float64[np.ndarray, "4 4"]:
+    """The rotation, spacing and offset of a sound header as a matrix, stored index → RAS+ mm."""
+    flip = -1.0 if header["pixdim"][0] == -1 else 1.0  # 0 is old writers' 1
+    quaternion = [math.sqrt(max(_real_squared(header), 0.0)), *(float(header[f"quatern_{part}"]) for part in "bcd")]
+    affine = np.eye(4)
+    affine[:3, :3] = quat2mat(quaternion) * _pixdim(header) * (1.0, 1.0, flip)
+    affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
+    return affine
+
+
+def disagreement(
+    sform: np.ndarray, qform: np.ndarray, header: nib.Nifti1Header, shape: tuple[int, ...], same_spacing: bool = True
+) -> str | None:
+    """Where two forms that claim the same space (equal codes) put the voxels in different places; None: nowhere.
+
+    Forms of unequal codes are two spaces on purpose, such as the scanner's and an atlas's; then the sform holds alone.
+    """
+    spacing, other_spacing = (np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
+    if same_spacing and not (np.abs(other_spacing / spacing - 1) <= MAX_SPACING_DISAGREEMENT).all():
+        return f"spacing {_shown(spacing)} and {_shown(other_spacing)} mm"
+    same_scale = qform.copy()
+    same_scale[:3, :3] *= spacing / other_spacing
+    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape[:3]))]).T
+    shift_mm = np.linalg.norm(((sform - same_scale) @ corners)[:3], axis=0).max()
+    diagonal_mm = float(np.linalg.norm(spacing * (np.array(shape[:3]) - 1)))
+    # Near a half turn, as every LPS scan is, the small real part is a difference of large numbers.
+    real = math.sqrt(max(_real_squared(header), 4e-8))
+    if not shift_mm <= (MAX_TURN_DISAGREEMENT + QUATERNION_ROUNDING / real) * diagonal_mm:
+        return f"a corner lies {shift_mm:.3g} mm apart"
+    return None
 
 
 def _sform(header: nib.Nifti1Header, path: Path) -> Float64[np.ndarray, "4 4"] | None:
@@ -80,15 +120,15 @@ def _qform(header: nib.Nifti1Header, path: Path) -> Float64[np.ndarray, "4 4"] |
     """The rotation, spacing and offset of the header as a matrix; None where they are not set."""
     if not _is_set(header, "qform_code", path):
         return None
-    flip = {-1.0: -1.0, 0.0: 1.0, 1.0: 1.0}.get(float(header["pixdim"][0]))  # 0 is old writers' 1
     real_squared = _real_squared(header)
-    if flip is None or not real_squared > -1e-5:  # NaN is not greater
+    if float(header["pixdim"][0]) not in (-1.0, 0.0, 1.0) or not real_squared > -1e-5:  # NaN is not greater
         raise InputError(f"{path}: the header's qform is not a rotation; expected a true affine")
-    quaternion = [math.sqrt(max(real_squared, 0.0)), *(float(header[f"quatern_{part}"]) for part in "bcd")]
-    affine = np.eye(4)
-    affine[:3, :3] = quat2mat(quaternion) * header["pixdim"][1:4].astype(np.float64) * (1.0, 1.0, flip)
-    affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
-    return affine
+    return qform_of(header)
+
+
+def _pixdim(header: nib.Nifti1Header) -> Float64[np.ndarray, "3"]:
+    """The spacing in the header, stored axes in mm: lengths, whose sign says nothing of sides."""
+    return np.abs(header["pixdim"][1:4].astype(np.float64))
 
 
 def _is_set(header: nib.Nifti1Header, key: str, path: Path) -> bool:
@@ -105,61 +145,26 @@ def _real_squared(header: nib.Nifti1Header) -> float:
     return 1 - b * b - c * c - d * d
 
 
-def _require_agreement(
-    sform: np.ndarray,
-    qform: np.ndarray,
-    header: nib.Nifti1Header,
-    shape: tuple[int, ...],
-    path: Path,
-    same_spacing: bool,
-) -> None:
-    """Refuses two forms that claim the same space (equal codes) and put the voxels in different places.
-
-    Forms of unequal codes are two spaces on purpose, such as the scanner's and an atlas's; then the sform holds alone.
-    """
-    spacing, other_spacing = (np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform))
-    if same_spacing and not (np.abs(other_spacing / spacing - 1) <= MAX_SPACING_DISAGREEMENT).all():
-        raise _disagreement(path, f"spacing {_shown(spacing)} and {_shown(other_spacing)} mm")
-    same_scale = qform.copy()
-    same_scale[:3, :3] *= spacing / other_spacing
-    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape[:3]))]).T
-    shift_mm = np.linalg.norm(((sform - same_scale) @ corners)[:3], axis=0).max()
-    diagonal_mm = float(np.linalg.norm(spacing * (np.array(shape[:3]) - 1)))
-    # Near a half turn, as every LPS scan is, the small real part is a difference of large numbers.
-    real = math.sqrt(max(_real_squared(header), 4e-8))
-    if not shift_mm <= (MAX_TURN_DISAGREEMENT + QUATERNION_ROUNDING / real) * diagonal_mm:
-        raise _disagreement(path, f"a corner lies {shift_mm:.3g} mm apart")
-
-
-def _disagreement(path: Path, what: str) -> InputError:
-    return InputError(
-        f"{path}: sform and qform disagree: {what}; expected one geometry: write the true one to both, or set the code "
-        "of the wrong one to 0"
-    )
-
-
-def _require_axes(affine: np.ndarray, path: Path) -> None:
+def _require_axes(affine: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
     """Refuses what has no three axes."""
     if not np.isfinite(affine).all():
         raise InputError(f"{path}: the affine holds NaN or infinity; expected finite numbers")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() == 0 or not np.isfinite(spacing).all():
-        raise _spacing_refusal(spacing, path)
+        raise InputError(f"{path}: {spacing_fault(spacing, shape)}")
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         raise InputError(f"{path}: the affine is singular (axes in one plane); expected three independent axes")
 
 
-def _require_spacing(affine: np.ndarray, path: Path) -> None:
-    """Refuses a spacing that no CT has."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    low, high = SPACING_RANGE_MM
-    if not (low <= spacing.min() and spacing.max() <= high):
-        raise _spacing_refusal(spacing, path)
-
-
-def _spacing_refusal(spacing: np.ndarray, path: Path) -> InputError:
-    low, high = SPACING_RANGE_MM
-    return InputError(f"{path}: spacing {_shown(spacing)} mm; expected {low} to {high} mm (a CT affine in millimetres)")
+def _require_right_angles(affine: np.ndarray, qform: np.ndarray | None, path: Path) -> None:
+    """Refuses sheared axes: whatever resamples a volume takes them for right angles, and the patient would lean."""
+    degrees = shear_degrees(affine)
+    if degrees > MAX_SHEAR_DEGREES:
+        other = "; or, if the qform holds the scanner's geometry, set sform_code to 0" if qform is not None else ""
+        raise InputError(
+            f"{path}: its axes are sheared by {degrees:.1f}° (gantry tilt?); expected right angles: straighten it "
+            f"first, as dcm2niix does{other}"
+        )
 
 
 def _shown(spacing: np.ndarray) -> str:

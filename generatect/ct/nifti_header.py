@@ -9,14 +9,12 @@ import numpy as np
 from jaxtyping import Float64
 from nibabel.spatialimages import HeaderDataError
 
+from generatect.ct.bounds import AXIS_RANGE, MAX_VOXELS, size_fault
 from generatect.ct.nifti_affine import stored_affine
 from generatect.errors import InputError
 
 HEADER_BYTES = 540
 """Enough for NIfTI-1 (348) and NIfTI-2 (540)."""
-
-MAX_VOXELS = 1 << 30
-"""1024 slices of 1024²: beyond any clinical chest CT; 4 GiB as float32."""
 
 MAX_OFFSET = 1 << 26
 SPATIAL_UNIT_BITS, UNIT_UNKNOWN, UNIT_MILLIMETRE = 7, 0, 2
@@ -105,13 +103,15 @@ def _shape(header: nib.Nifti1Header, path: Path, max_voxels: int) -> tuple[int, 
     if not 1 <= num_axes <= 7 or min(sizes[:num_axes]) < 1:
         raise InputError(f"{path}: impossible axes (dim = {num_axes}, {sizes}); expected a 3-D volume")
     shape = sizes[:num_axes]
-    if num_axes < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
-        raise InputError(f"{path}: axes {shape}; expected one 3-D volume of at least 2 voxels along each axis")
+    if num_axes < 3 or min(shape[:3]) < AXIS_RANGE[0] or max(shape[3:], default=1) > 1:
+        raise InputError(
+            f"{path}: axes {shape}; expected one 3-D volume of at least {AXIS_RANGE[0]} voxels along each axis"
+        )
     if not {0, 1}.issuperset(sizes[num_axes:]):
         raise InputError(f"{path}: sizes {sizes} beyond its {num_axes} axes; expected 1 or 0 there")
-    num_voxels = shape[0] * shape[1] * shape[2]
-    if num_voxels > max_voxels:
-        raise InputError(f"{path}: declares {num_voxels} voxels {shape}; expected at most {max_voxels}")
+    fault = size_fault(shape[:3], max_voxels)
+    if fault is not None:
+        raise InputError(f"{path}: declares {fault}")
     return shape
 
 

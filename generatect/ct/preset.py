@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from generatect.ct.bounds import size_fault, spacing_fault
 from generatect.ct.grid import Grid, affine_of
 from generatect.ct.intensity import HU_RANGE, hu_to_model, model_to_hu
 from generatect.ct.released import stretch
@@ -159,7 +160,11 @@ def _grid_over(num_slices: int, size: int, fov_mm_zyx: tuple[float, float, float
             "expected sizes of at least 1 and a field of view of three lengths in mm"
         )
     z, y, x = fov_mm_zyx
-    return Grid((num_slices, size, size), (z / num_slices, y / size, x / size))
+    grid = Grid((num_slices, size, size), (z / num_slices, y / size, x / size))
+    fault = size_fault(grid.shape_zyx) or spacing_fault(grid.spacing_mm_zyx, grid.shape_zyx)
+    if fault is not None:
+        raise InputError(f"preset num_slices={num_slices}, size={size}, fov_mm_zyx={fov_mm_zyx}: {fault}")
+    return grid
 
 
 def _three_axes(array: Float[Tensor, "*channel z y x"], shape_zyx: tuple[int, int, int]) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generatect.ct.nifti import read_nifti_with_layout
+from generatect.ct.volume_files import without_ending
 from generatect.errors import InputError
 
 REVERSED_MANUFACTURER = "PNMS"
@@ -63,7 +64,7 @@ def stretch(hu: Shaped[np.ndarray, "rows columns slices"], num_slices: int, size
 
 def _read_metadata(path: Path) -> dict[str, Any]:
     """The JSON beside a NIfTI: `scan.nii.gz` → `scan_metadata.json`."""
-    file = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + "_metadata.json")
+    file = path.with_name(f"{without_ending(path.name)}_metadata.json")
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

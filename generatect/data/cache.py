@@ -16,7 +16,7 @@ from generatect.errors import InputError
 from generatect.files import atomic_path, writable_folder
 
 # Part of every key: raise it when the way arrays are made changes, and nothing stale is ever read.
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 ABANDONED_S = 3600.0
 """An unfinished file that nobody has written to for so long belongs to nobody."""

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from generatect.ct.volume_files import files_below
 from generatect.errors import InputError
 
 SAMPLED_BYTES = 1 << 20
@@ -26,7 +27,7 @@ def fingerprint(path: Path, how: str) -> str:
     """
     digest = hashlib.sha256(how.encode())
     try:
-        for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]:
+        for file in files_below(path) if path.is_dir() else [path]:
             digest.update(_sample(file))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a scan") from error

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from generatect.ct.volume_files import volume_name
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
 
@@ -28,7 +29,7 @@ def read_sidecars(folder: Path) -> dict[str, dict[str, Any]]:
                 f"{path}: cannot be read as JSON; expected the sidecar of a volume, or remove it"
             ) from error
         if isinstance(content, dict) and ("prompt" in content or "weights_sha256" in content):
-            found[path.stem] = content
+            found[volume_name(path.stem)] = content
     return found
 
 
@@ -89,7 +90,7 @@ def _of_table(path: Path, names: set[str]) -> dict[str, str]:
         )
     prompts = {}
     for number, row in enumerate(rows, start=1):
-        name = row[volume].removesuffix(".gz").removesuffix(".nii")
+        name = volume_name(row[volume])
         if name not in names:
             raise InputError(
                 f"{path} row {number}: a prompt for {name}, of which there is no volume; remove the row or add it"

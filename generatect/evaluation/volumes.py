@@ -13,11 +13,11 @@ from generatect.ct.intensity import HU_RANGE
 from generatect.ct.nifti import read_header, read_nifti
 from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
+from generatect.ct.volume_files import is_volume_file, volume_name
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import gather_folder_prompts, one_set_of_weights, read_sidecars
 from generatect.files import sha256_of_file
 
-SUFFIXES = (".nii.gz", ".nii")
 MAX_LISTED = 5
 SAME_SPACING = 1e-3
 
@@ -87,7 +87,7 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     (`reports.csv`, `prompts.csv` or `table.csv`) with columns volume or name, and text or prompt.
 
     Args:
-        folder: searched for `.nii.gz` and `.nii`, not deeper.
+        folder: searched for `.nii.gz` and `.nii`, in capitals, too, not deeper; hidden files are passed over.
         setting: what named it, for messages: "real" or "fake".
 
     Raises:
@@ -97,12 +97,12 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
-    files = sorted(path for path in where.iterdir() if path.is_file() and path.name.endswith(SUFFIXES))
+    files = sorted(path for path in where.iterdir() if is_volume_file(path.name) and path.is_file())
     if not files:
         raise InputError(f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes")
-    names = Counter(map(_stem, files))
+    names = Counter(volume_name(path.name) for path in files)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise InputError(f"{setting}={folder}: {twice[0]} is there as .nii and as .nii.gz; remove one")
+        raise InputError(f"{setting}={folder}: {twice[0]} is there with two endings, .nii and .nii.gz; remove one")
     sidecars = read_sidecars(where)
     prompts = gather_folder_prompts(where, sidecars, set(names))
     grids, refused = {}, list[str]()
@@ -114,7 +114,7 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     refuse_unreadable(refused, len(files))
     volumes = []
     for path in files:
-        name = _stem(path)
+        name = volume_name(path.name)
         volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), grids[path], prompts.get(name)))
     weights = one_set_of_weights({name: sidecars[name] for name in names if name in sidecars}, f"{setting}={folder}")
     return EvaluatedFolder(setting, where, tuple(volumes), weights)
@@ -192,7 +192,3 @@ def _said(grid: Grid) -> str:
     z, y, x = grid.shape_zyx
     mm_z, mm_y, mm_x = grid.spacing_mm_zyx
     return f"{z} × {y} × {x} voxels of {mm_z:.3g} × {mm_y:.3g} × {mm_x:.3g} mm"
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")

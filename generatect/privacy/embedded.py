@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
+from torch import Tensor
 
 from generatect.ct.scan import read_scan
 from generatect.data.cache import ArrayCache
+from generatect.errors import InputError
+from generatect.evaluation.volumes import refuse_unreadable
 from generatect.privacy.embedding import TokenizerEmbedding
 from generatect.privacy.folder import AuditedFolder, AuditedVolume
 from generatect.progress import Progress, duration
@@ -45,21 +48,24 @@ class Embedder:
         """Embeds what is missing, and says beforehand how long it takes, from timing the second volume.
 
         Raises:
-            InputError: a volume cannot be read.
+            InputError: volumes cannot be read, all of them listed, after the others have been embedded and kept: an
+                audit without them would clear a model that copies them.
         """
+        refused = list[str]()
         missing = [volume for folder in folders for volume in self.missing(folder)]
         total = sum(map(len, folders))
         if not missing:
             say(f"{total} volumes are embedded from before")
             return
-        self._keep(missing[:1])  # the first one is slow
+        self._keep(missing[:1], refused)  # the first one is slow
         started = time.monotonic()
-        self._keep(missing[1:2])
+        self._keep(missing[1:2], refused)
         seconds = (time.monotonic() - started) * len(missing)
         say(f"{len(missing)} of {total} volumes to embed with the {self.embedding.name}: about {duration(seconds)}")
         for start in range(2, len(missing), BATCH):
-            self._keep(missing[start : start + BATCH])
+            self._keep(missing[start : start + BATCH], refused)
             show("volumes embedded", min(start + BATCH, len(missing)), len(missing))
+        refuse_unreadable(refused, total)
 
     def features(self, folder: AuditedFolder) -> Float64[np.ndarray, "n d"]:
         """Features of a folder's volumes."""
@@ -69,20 +75,28 @@ class Embedder:
         """Grey values of a volume."""
         return self._read(COARSE, volume)
 
-    def _keep(self, volumes: Sequence[AuditedVolume]) -> None:
-        if not volumes:
-            return
-        for what, rows in self._made(volumes).items():
-            for volume, row in zip(volumes, rows, strict=True):
-                self.cache.put(self._key(what, volume), row)
+    def _keep(self, volumes: Sequence[AuditedVolume], refused: list[str]) -> None:
+        """Embeds volumes; of those that cannot be read, the reason is added to `refused`."""
+        prepared = dict[AuditedVolume, Tensor]()
+        for volume in volumes:
+            try:
+                prepared[volume] = self._prepared(volume)
+            except InputError as error:
+                refused.append(str(error))
+        if prepared:
+            for what, rows in self._embedded(list(prepared.values())).items():
+                for volume, row in zip(prepared, rows, strict=True):
+                    self.cache.put(self._key(what, volume), row)
 
     def _read(self, what: str, volume: AuditedVolume) -> np.ndarray:
         """What is kept of a volume; made anew where it has been damaged."""
-        return self.cache.get(self._key(what, volume), lambda: self._made([volume])[what][0])
+        return self.cache.get(self._key(what, volume), lambda: self._embedded([self._prepared(volume)])[what][0])
 
-    def _made(self, volumes: Sequence[AuditedVolume]) -> dict[str, np.ndarray]:
-        prepared = [self.embedding.prepared(read_scan(item.path, hu_policy=self.hu_policy).volume) for item in volumes]
-        features, coarse = self.embedding.of(torch.stack(prepared))
+    def _prepared(self, volume: AuditedVolume) -> Tensor:
+        return self.embedding.prepared(read_scan(volume.path, hu_policy=self.hu_policy).volume)
+
+    def _embedded(self, prepared: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        features, coarse = self.embedding.of(torch.stack([*prepared]))
         return {FEATURES: features.numpy(), COARSE: coarse.numpy()}
 
     def _key(self, what: str, volume: AuditedVolume) -> tuple[str, ...]:

@@ -5,13 +5,14 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from generatect.ct.volume_files import files_below, is_volume_file, volume_name
 from generatect.data.fingerprint import fingerprint
 from generatect.data.rows import read_rows
-from generatect.data.scans import SUFFIXES
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import TABLES
 
 PATIENT, VOLUME = "patient", "volume"
+DICOM_ENDING = ".dcm"
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,33 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
     and patient, as `data=folder` reads them. It may name more volumes than there are.
 
     Args:
-        folder: searched for `.nii.gz` and `.nii`; hidden files are passed over.
+        folder: searched for `.nii.gz` and `.nii`, linked folders included: a part of the training set would clear a
+            model that copies the rest. Hidden files are passed over.
         setting: what named it, for messages.
 
     Raises:
-        InputError: no such folder, no volume in it, or a table without a row for one of them.
+        InputError: no such folder, no volume in it, real scans that are DICOM, or a table without a row for a volume.
     """
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
-    files = sorted(
-        path for path in where.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file() and path.name[0] != "."
-    )
+    there = files_below(where)
+    files = [path for path in there if is_volume_file(path.name)]
     if not files:
         raise InputError(
             f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes (DICOM becomes NIfTI by "
             "generatect.import_dicom)"
         )
+    slices = [path for path in there if path.suffix.lower() == DICOM_ENDING]
+    if slices and setting != "generated":  # beside a generated volume, its own slices may lie
+        raise InputError(
+            f"{setting}={folder}: {len(slices)} DICOM files, first {slices[0].relative_to(where)}, would be left out "
+            "of the audit; make them NIfTI by generatect.import_dicom, or move them away"
+        )
     table, patients = _patients(where)
     volumes = []
     for path in files:
-        name = _stem(path.relative_to(where).as_posix())
+        name = volume_name(path.relative_to(where).as_posix())
         if table is not None and name not in patients:
             raise InputError(f"{table}: no row for volume {name}; add it, for the audit must know whose scan it is")
         volumes.append(AuditedVolume(path, name, fingerprint(path, ""), patients.get(name, name)))
@@ -109,10 +116,6 @@ def _patients(folder: Path) -> tuple[Path | None, dict[str, str]]:
         for number, row in enumerate(rows, start=1):
             if not row[PATIENT] or not row[VOLUME]:
                 raise InputError(f"{path} row {number}: empty volume or patient; expected a name")
-            found[_stem(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
+            found[volume_name(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
         return path, found
     return None, {}
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".gz").removesuffix(".nii")

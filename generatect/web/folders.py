@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.data.scans import SUFFIXES
+from generatect.ct.volume_files import is_volume_file
 from generatect.errors import InputError
 
 MAX_LISTED = 2000
@@ -72,7 +72,7 @@ class Folders:
             InputError: the place is no volume.
         """
         path = self.resolve(place)
-        if path.is_dir() or path.name.endswith(SUFFIXES):
+        if path.is_dir() or is_volume_file(path.name):
             return path
         raise InputError(f"{path.name}: is no volume; choose a .nii or .nii.gz file, or a folder of DICOM.")
 
@@ -88,7 +88,7 @@ class Folders:
                 found = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
         except OSError as error:
             raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
-        shown = [(name, is_dir) for name, is_dir in found if is_dir or name.endswith(SUFFIXES)]
+        shown = [(name, is_dir) for name, is_dir in found if is_dir or is_volume_file(name)]
         names = shown[:MAX_LISTED]
         folders = [name for name, is_dir in names if is_dir]
         series = [name for name in folders if _holds_dicom(folder / name)]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from generatect.ct.volume_files import without_ending
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
 
@@ -15,7 +16,7 @@ TABLE_ENDINGS = (".csv", ".xlsx")
 
 def stem(path: Path) -> str:
     """Name of a volume without its ending."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return without_ending(path.name)
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -64,5 +65,5 @@ def _row_of(table: Path, name: str) -> dict[str, str]:
         return {}
     if "volume" not in header:
         return {}
-    wanted = {name, name.removesuffix(".gz").removesuffix(".nii")}
+    wanted = {name, without_ending(name)}
     return next((row for row in rows if row["volume"] in wanted), {})

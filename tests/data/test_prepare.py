@@ -103,8 +103,13 @@ def test_bad_volumes_are_left_out_and_recorded(command, tmp_path):
     truncate(tmp_path / "scans" / "scan1.nii.gz")
     (tmp_path / "scans" / "scan3.nii.gz").write_bytes(b"")
     ended = command("prepare", *archive, *SMALL, "workers=2", f"output={output}")
-    assert ended.code == 0, ended.err
+    assert ended.code == 2
+    assert "2 of 5 volumes cannot be read, each listed above" in ended.err
+    assert ended.err.count("\n") == 1
     assert "left out: 2 of 5 volumes" in ended.out
+    assert all(f"scan{number}.nii.gz: " in ended.out for number in (1, 3))
+    told = command("prepare", *archive, *SMALL, "data.on_bad=skip", f"output={output}")
+    assert told.code == 0, told.err
     lines = {line["name"]: line for line in record(output)}
     for name in ("scan1", "scan3"):
         assert f"{name}.nii.gz" in lines[name]["left_out"]

@@ -16,6 +16,7 @@ from generatect.checkpoints.weights import find_weights
 from generatect.ct.nifti import read_nifti, write_nifti
 from generatect.ct.volume import CTVolume
 from generatect.data.cache import ArrayCache
+from generatect.errors import InputError
 from generatect.phantom.pairs import PhantomPairs
 from generatect.privacy.copies import nearness, of_other_patients, p_values
 from generatect.privacy.embedded import Embedder
@@ -245,6 +246,20 @@ def test_a_held_out_patient_must_not_have_trained(command, folders, tmp_path):
 def test_what_cannot_be_audited_is_said_in_a_line(command, folders, tmp_path, setting, told):
     settings = folders.settings(folders.fresh, tmp_path / "out", f"cache_dir={tmp_path / 'cache'}", setting)
     assert told in refused(command, *settings)
+
+
+def test_unreadable_volumes_are_listed_together_and_the_rest_is_embedded(folders, tmp_path):
+    """An audit without them would clear a model that copies them."""
+    for index, path in enumerate(sorted(folders.fresh.glob("*.nii.gz"))[:3]):
+        content = path.read_bytes()
+        (tmp_path / path.name).write_bytes(content if index == 1 else content[: len(content) // 2])
+    file = find_weights("phantom", "ctvit")
+    embedding = TokenizerEmbedding(rebuild_network(file, "ctvit"), rebuild_preset(file), file.sha256, "phantom")
+    embedder, folder = Embedder(embedding, ArrayCache(tmp_path / "cache"), "auto"), read_audited(tmp_path, "train")
+    told = r"2 of 3 volumes cannot be used: .*0000\.nii\.gz: cannot be read .*0002\.nii\.gz: cannot be read"
+    with pytest.raises(InputError, match=told):
+        embedder.embed([folder], lambda line: None, lambda label, done, total: None)
+    assert [volume.name for volume in embedder.missing(folder)] == ["0000", "0002"]
 
 
 def test_folders_without_volumes_or_rows(command, folders, tmp_path):

@@ -54,3 +54,21 @@ def test_a_table_that_leaves_questions_is_refused(folder, table, told):
     (folder / "table.csv").write_text(table)
     with pytest.raises(InputError, match=told):
         read_audited(folder, "train")
+
+
+def test_volumes_behind_links_are_audited_too(folder, tmp_path):
+    """A part of the training set would clear a model that copies the rest."""
+    (tmp_path / "more" / "deep").mkdir(parents=True)
+    (tmp_path / "more" / "deep" / "E.NII.GZ").write_bytes(b"e")
+    (folder / "linked").symlink_to(tmp_path / "more")
+    (folder / "a" / "above").symlink_to(folder)
+    assert [volume.name for volume in read_audited(folder, "train").volumes] == ["a/c", "a/d", "b", "linked/deep/E"]
+
+
+def test_real_scans_that_are_dicom_are_not_left_out_without_a_word(folder):
+    (folder / "a" / "series").mkdir()
+    (folder / "a" / "series" / "0.DCM").touch()
+    for setting in ("train", "heldout"):
+        with pytest.raises(InputError, match=r"1 DICOM files, first a/series/0\.DCM, would be left out"):
+            read_audited(folder, setting)
+    assert len(read_audited(folder, "generated")) == 3  # as generate dicom=true writes them

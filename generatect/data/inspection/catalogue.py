@@ -125,6 +125,12 @@ CATALOGUE = (
         "Axes far from the patient's",
         "More than 10° from upright. The model sees the patient tilted by as much.",
     ),
+    Check(
+        "sheared",
+        ERROR,
+        "Axes not at right angles",
+        "A tilted gantry's slices, which would lean on the model's grid. Straighten them first, as dcm2niix does.",
+    ),
     Check("axis-order", INFO, "Slices not on the third axis", "Allowed; the volume is reordered by its affine."),
     Check("narrow-type", WARNING, "8-bit voxels", "256 values cannot hold the Hounsfield scale. Export the CT again."),
     Check("wide-type", INFO, "Voxels wider than 16 bit", "Allowed; it takes more room and time than int16."),
@@ -175,6 +181,14 @@ CATALOGUE = (
         ERROR,
         "No lungs found",
         "Less than 0.4 or more than 12 litres of aerated lung in the body. Likely no chest; take it out of the table.",
+        of_file=False,
+    ),
+    Check(
+        "far-above",
+        ERROR,
+        "Values far above any CT",
+        "More than a hundredth of the voxels above 10,000 HU, which metal never fills: likely padding, such as -2000, "
+        "read as unsigned. The model would see a white ring. Write air there, or store signed values.",
         of_file=False,
     ),
     Check("clipped", INFO, "HU cut off", "Many voxels share the highest value, so denser matter looks the same."),

@@ -55,6 +55,7 @@ class VoxelFacts:
         shape_zyx, spacing_mm_zyx: of the volume as models get it.
         lowest_hu, highest_hu: range of the voxels.
         share_highest: share of the voxels that hold the highest value.
+        share_far_above: share of the voxels far above what a CT holds; see `share_far_above`.
         scaling: "twice" or "never" where the voxels show that; "" otherwise.
         body_litres, lungs_litres: see `generatect.data.inspection.chest`.
         content: hash of a coarse copy.
@@ -68,6 +69,7 @@ class VoxelFacts:
     lowest_hu: float | None = None
     highest_hu: float | None = None
     share_highest: float | None = None
+    share_far_above: float | None = None
     scaling: str = ""
     body_litres: float | None = None
     lungs_litres: float | None = None

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from generatect.ct.dicom_series import choose_series, files_below, find_series
+from generatect.ct.dicom_series import choose_series, find_series
 from generatect.ct.dicom_stack import stack_slices
 from generatect.ct.nifti import read_header
 from generatect.ct.nifti_header import StoredGrid
 from generatect.ct.orientation import AxisOrder, closest_order
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS
+from generatect.ct.volume_files import MAX_SLICES, files_below
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.refusals import without_path
 from generatect.data.manifest import Record
@@ -55,9 +56,9 @@ def _grid(record: Record, assume_axes: str | None) -> tuple[StoredGrid, bool]:
 
 def _series_facts(folder: Path, num_bytes: int) -> HeaderFacts:
     """Of a DICOM series, whose slices each scale for themselves."""
-    found, damaged = find_series(files_below(folder))
+    found, damaged = find_series(files_below(folder, MAX_SLICES))
     if damaged or not found:
-        raise damaged[0] if damaged else InputError(f"{folder}: no DICOM; expected the slices of one CT series")
+        raise next(iter(damaged.values()), InputError(f"{folder}: no DICOM; expected the slices of one CT series"))
     stack = stack_slices(choose_series(found, None, folder))
     shape = (len(stack.slices), stack.slices[0].rows, stack.slices[0].columns)
     return replace(_geometry(stack.affine, shape), num_bytes=num_bytes)

@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from generatect.ct.volume_files import files_below
 from generatect.data.inspection.content import add_content
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.header_facts import header_facts
 from generatect.data.manifest import Record
+from generatect.errors import InputError
 from generatect.files import atomic_path, writable_folder
 from generatect.progress import Progress
 
-VERSION = "1"
+VERSION = "2"
 """Of what is kept: raise it when headers are read or described in another way."""
 
 NUM_THREADS = 16
@@ -65,9 +67,8 @@ def read_headers(
 def stamp_of(path: Path) -> Stamp:
     """Size and latest change of a file, or of all files of a folder; zeros where there is nothing."""
     try:
-        files = [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
-        statuses = [file.stat() for file in files]
-    except OSError:
+        statuses = [file.stat() for file in (files_below(path) if path.is_dir() else [path])]
+    except (OSError, InputError):
         return 0, 0
     return sum(status.st_size for status in statuses), max((status.st_mtime_ns for status in statuses), default=0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from generatect.errors import InputError
 
 KINDS = (
+    ("gantry tilt", "sheared"),
     ("truncated", "damaged-file"),
     ("damaged", "damaged-file"),
     ("checksum", "damaged-file"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from generatect.ct.hu_evidence import FAR_ABOVE_HU, MAX_FAR_ABOVE_SHARE
 from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
 from generatect.data.inspection.findings import Finding, found
 from generatect.data.inspection.refusals import kind_of_refusal
@@ -39,6 +40,7 @@ def _judge(header: HeaderFacts, facts: VoxelFacts) -> list[tuple[str, str]]:
     assert facts.hu is not None
     assert facts.body_litres is not None
     assert facts.lungs_litres is not None
+    assert facts.share_far_above is not None
     span = f"{facts.lowest_hu:.0f} to {facts.highest_hu:.0f} HU"
     if facts.scaling:  # body and lungs cannot be told by wrong units
         return [({"twice": "double-rescaling", "never": "never-rescaled"}[facts.scaling], span)]
@@ -49,6 +51,8 @@ def _judge(header: HeaderFacts, facts: VoxelFacts) -> list[tuple[str, str]]:
         wrong.append(("double-rescaling-risk", f"values are HU already, yet the header scales: {scaling}"))
     if AMBIGUOUS in facts.hu.reason:
         wrong.append(("hu-ambiguous", f"read by {facts.hu.policy}: {facts.hu.reason}"))
+    if facts.share_far_above > MAX_FAR_ABOVE_SHARE:
+        wrong.append(("far-above", f"{facts.share_far_above:.0%} of the voxels above {FAR_ABOVE_HU} HU, {span}"))
     if facts.body_litres < MIN_BODY_LITRES:
         wrong.append(("no-body", f"{facts.body_litres:.1f} litres of body, {span}"))
     elif not LUNGS_LITRES[0] <= facts.lungs_litres <= LUNGS_LITRES[1]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from generatect.ct.hounsfield import HUDecision
+from generatect.ct.hu_evidence import share_far_above
 from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.inspection.chest import coarse, measure_chest
@@ -22,7 +23,7 @@ from generatect.errors import InputError
 from generatect.files import naming
 from generatect.progress import Progress
 
-VERSION = "1"
+VERSION = "2"
 """Of what is kept: raise it when volumes are judged in another way."""
 
 BYTES_PER_VOXEL = 12
@@ -77,6 +78,7 @@ def inspect_volume(volume: CTVolume, hu: HUDecision) -> VoxelFacts:
         lowest_hu=float(voxels.min()),
         highest_hu=float(highest),
         share_highest=np.count_nonzero(voxels == highest) / voxels.size,
+        share_far_above=share_far_above(voxels),
         scaling=seen_scaling(few),
         body_litres=round(chest.body_litres, 3),
         lungs_litres=round(chest.lungs_litres, 3),

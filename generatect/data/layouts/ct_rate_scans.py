@@ -2,12 +2,14 @@
 
 from typing import Generic, TypeVar
 
+from generatect.ct.volume_files import without_ending
+
 T = TypeVar("T")
 
 
 def volume_of(name: str) -> str:
     """Volume's name without folder and ending."""
-    return name.rpartition("/")[2].removesuffix(".gz").removesuffix(".nii")
+    return without_ending(name.rpartition("/")[2])
 
 
 def scan_of(volume: str) -> str:

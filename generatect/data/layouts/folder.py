@@ -1,9 +1,11 @@
 """Anyone's own data: a folder of volumes, NIfTI or DICOM, and a table of reports."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from generatect.ct.volume_files import is_volume_file, without_ending
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.table import TableRow, sift_table
 from generatect.errors import InputError
@@ -72,11 +74,12 @@ class FolderLayout:
 def _find_volumes(root: Path, rows: list[TableRow], table: Path) -> list[Path]:
     """Path of each row's volume; refuses missing ones, two rows with one volume, and paths out of the folder."""
     paths, missing, owners = list[Path](), list[TableRow](), dict[Path, int]()
+    listings: dict[Path, dict[str, str]] = {}
     for row in rows:
         relative = PurePosixPath(row.volume)
         if relative.is_absolute() or ".." in relative.parts:
             raise InputError(f"{table} row {row.number}: volume {row.volume!r}; expected a path below {root}")
-        path = _find_volume(root, relative)
+        path = _find_volume(root, relative) or _find_otherwise_spelled(root, relative, listings)
         if path is None:
             missing.append(row)
             continue
@@ -98,5 +101,37 @@ def _find_volume(root: Path, relative: PurePosixPath) -> Path | None:
         path = root / f"{relative}{ending}"
         if path.is_file():
             return path
-    folder = root / relative
+    return _filled_folder(root / relative)
+
+
+def _find_otherwise_spelled(root: Path, relative: PurePosixPath, listings: dict[Path, dict[str, str]]) -> Path | None:
+    """The same, where the disk spells letters in another way (macOS takes "ö" apart) or the ending in capitals.
+
+    Args:
+        root: the archive's folder.
+        relative: as the table names it.
+        listings: of the folders that have been looked at, which this adds to.
+    """
+    path = root
+    for part in relative.parts:
+        if path not in listings:
+            listings[path] = _spellings(path)
+        name = listings[path].get(unicodedata.normalize("NFC", part))
+        if name is None:
+            return None
+        path /= name
+    return path if path.is_file() else _filled_folder(path)
+
+
+def _spellings(folder: Path) -> dict[str, str]:
+    """Composed name, of volumes also without its ending → name on the disk."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    volumes = [name for name in names if is_volume_file(name)]
+    return {unicodedata.normalize("NFC", without_ending(name)): name for name in volumes} | {
+        unicodedata.normalize("NFC", name): name for name in names
+    }
+
+
+def _filled_folder(folder: Path) -> Path | None:
+    """The folder if anything is in it."""
     return folder if folder.is_dir() and os.listdir(folder) else None

@@ -31,6 +31,14 @@ def _folders(folder: str | os.PathLike[str]) -> list[str]:
     return _names(folder, only_folders=True)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; a link to itself is neither."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _names(folder: str | os.PathLike[str], only_folders: bool = False) -> list[str]:
     """Sorted names in a folder."""
     try:
@@ -38,7 +46,7 @@ def _names(folder: str | os.PathLike[str], only_folders: bool = False) -> list[s
             return sorted(
                 entry.name
                 for entry in entries
-                if not entry.name.startswith(".") and (not only_folders or entry.is_dir())
+                if not entry.name.startswith(".") and (not only_folders or _is_folder(entry))
             )
     except OSError as error:
         raise InputError(

@@ -98,6 +98,19 @@ def water(like: CTVolume) -> CTVolume:
     return CTVolume((np.where(inside, 0, -1000) + noise).astype(np.int16), like.affine)
 
 
+def white_ring(like: CTVolume) -> CTVolume:
+    """What a round field of view leaves open, read as unsigned."""
+    _, y, x = (np.linspace(-1, 1, size) for size in like.shape_zyx)
+    return CTVolume(np.where(y[:, None] ** 2 + x[None, :] ** 2 > 1, np.int16(32767), like.voxels_hu), like.affine)
+
+
+def leaning(like: CTVolume) -> CTVolume:
+    """Slices of a gantry tilted by 15°, each shifted along y against the one below."""
+    affine = like.affine.copy()
+    affine[1, 0] = np.linalg.norm(affine[:3, 0]) * np.tan(np.deg2rad(15))
+    return CTVolume(like.voxels_hu, affine)
+
+
 @pytest.fixture(scope="session")
 def spoil():
     """What can be done to a file, by name."""
@@ -108,5 +121,7 @@ def spoil():
         "checksum": break_checksum,
         "store again": store_again,
         "water": water,
+        "white ring": white_ring,
+        "leaning": leaning,
         "write": write_nifti,
     }

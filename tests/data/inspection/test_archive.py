@@ -60,6 +60,8 @@ def spoilt(tmp_path_factory, scan, spoil, pairs_of) -> tuple[Inspection, Inspect
     spoil["checksum"](add("checksum", scan(9)))
     add("constant", CTVolume(np.full(scan(0).shape_zyx, -7, np.int16), scan(0).affine))
     add("no-lungs", spoil["water"](scan(0)))
+    add("leaning", spoil["leaning"](scan(14)))
+    add("white-ring", spoil["white ring"](scan(13)))
     add("nothing-but-air", CTVolume(scan(0).voxels_hu.clip(-1100, -900), scan(0).affine))
     shutil.copy(root / "sound-a.nii.gz", add("copied", patient="sound-a"))
     spoil["store again"](root / "sound-b.nii.gz", add("stored-again", patient="sound-b"))
@@ -88,6 +90,8 @@ EXPECTED = {
     "constant": {"constant"},
     "no-lungs": {"no-lungs", "clipped"},
     "nothing-but-air": {"no-body", "clipped"},
+    "leaning": {"sheared"},
+    "white-ring": {"far-above"},
     "copied": {"duplicate-file"},
     "stored-again": {"duplicate-volume"},
     "copied-to-val": {"duplicate-across-splits"},

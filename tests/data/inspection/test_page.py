@@ -57,7 +57,7 @@ def inspection(num: int = 3, name: str = "volume", with_voxels: bool = True) -> 
     decision = HUDecision("header", 1.0, 0.0, "why")
     voxels = [
         VoxelFacts(
-            None, decision, (100, 512, 512), (1.5, 0.7, 0.7), -1024.0, 1800.0, 1e-6, "", 20.0, 3.0, str(i), "QUJD"
+            None, decision, (100, 512, 512), (1.5, 0.7, 0.7), -1024.0, 1800.0, 1e-6, 0.0, "", 20.0, 3.0, str(i), "QUJD"
         )
         for i in range(num)
     ]

@@ -1,5 +1,7 @@
 """A folder and its table: what is accepted, and what each mistake is answered with."""
 
+import unicodedata
+
 import numpy as np
 import openpyxl
 import pytest
@@ -198,3 +200,17 @@ def test_labels_are_zero_or_one(folder):
     assert "row 2: Nodule='2'" in refusal(read_table, path, label_columns=["Nodule"])
     assert "no column 'Mass'" in refusal(read_table, path, label_columns=["Mass"])
     assert "No such file" in refusal(read_table, folder / "absent.csv")
+
+
+def test_a_volume_is_found_however_the_disk_spells_it(folder):
+    """Letters taken apart, as macOS writes them, and endings in capitals."""
+    apart, composed = (unicodedata.normalize(form, "Größe") for form in ("NFD", "NFC"))
+    root = folder / "volumes"
+    (root / apart).mkdir()
+    (root / "c.nii").rename(root / apart / f"{apart}.nii")
+    (root / "a.nii.gz").rename(root / "a.NII.GZ")
+    rows = f"{composed}/{composed},p1,{REPORT}\na,p2,Clear.\n"
+    paths = [record.path for record in read(folder, "volume,patient,text\n" + rows).records]
+    assert paths == [root / apart / f"{apart}.nii", root / "a.NII.GZ"]
+    rows += f"{apart}/{apart}.nii,p3,Clear.\n"
+    assert "is the file of row 1" in refusal(read, folder, "volume,patient,text\n" + rows)

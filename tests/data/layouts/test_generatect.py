@@ -11,6 +11,7 @@ import pytest
 from generatect.ct.hounsfield import Scaling
 from generatect.data.archive import ArchivePairs
 from generatect.data.layouts.generatect import MAX_JSON_BYTES, GenerateCTLayout
+from generatect.data.layouts.listing import list_volumes
 from generatect.data.manifest import Manifest
 from generatect.errors import InputError
 from generatect.phantom.pairs import PhantomPairs
@@ -191,3 +192,13 @@ def test_stored_values_become_hu(root, table, slope, intercept):
     assert (decision.policy, decision.slope, decision.intercept) == ("metadata", slope, intercept)
     assert np.array_equal(volume.voxels_hu, hu)
     assert volume.spacing_mm_zyx == pytest.approx((z, y, x))
+
+
+def test_a_link_to_itself_ends_no_archive(tmp_path):
+    (tmp_path / "patient" / "scan").mkdir(parents=True)
+    (tmp_path / "patient" / "scan" / "v.nii.gz").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "patient")
+    for folder in (tmp_path, tmp_path / "patient"):
+        (folder / "self").symlink_to("self")
+    expected = [("linked", "scan", "v.nii.gz"), ("patient", "scan", "v.nii.gz")]
+    assert list(list_volumes(tmp_path)) == expected
