@@ -13,7 +13,7 @@ from generatect.data.cache import ArrayCache
 from generatect.data.inputs import ModelInputs
 from generatect.data.pairs import Pairs
 from generatect.data.sampler import EndlessShuffle
-from generatect.data.split import split_by_patient
+from generatect.data.split import sides_of
 from generatect.errors import InputError
 from generatect.signals import leave_to_parent
 
@@ -65,25 +65,18 @@ class PairsDataModule(L.LightningDataModule):
         ):
             if value < least:
                 raise InputError(f"stage.datamodule.{key}={value}: expected at least {least}")
-        if not 0 <= val_fraction < 1:
-            raise InputError(f"stage.datamodule.val_fraction={val_fraction}: expected at least 0 and below 1")
         self.preset, self.batch_size, self.num_workers, self.seed = preset, batch_size, num_workers, seed
         self.cache = ArrayCache(cache_dir) if cache_dir is not None else None
         self.inputs = ModelInputs(pairs, preset, self.cache)
-        everyone = range(len(pairs))
-        parts = split_by_patient(
-            [pairs.patient(index) for index in everyone],
-            given=[pairs.split(index) for index in everyone],
+        sides = sides_of(
+            pairs,
             val_fraction=val_fraction,
+            max_val_items=max_val_items,
+            max_train_items=max_train_items,
             seed=seed,
         )
-        self.train_indices, self.val_indices = parts["train"][:max_train_items], parts["val"][:max_val_items]
+        self.train_indices, self.val_indices = sides["train"], sides["val"]
         self.bad = BadVolumes(pairs.name, len(self.train_indices) + len(self.val_indices), on_bad, skipped_file)
-        if not self.train_indices:
-            raise InputError(
-                f"data: no volume left for training out of {len(pairs)}; "
-                f"lower stage.datamodule.val_fraction={val_fraction}"
-            )
 
     def make_dataset(self, indices: list[int]) -> Any:
         """The items of the given pairs, or of those that can be read; an item is addressed by (position, index)."""
@@ -138,10 +131,10 @@ class PairsDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless; the trainer's number of steps ends it."""
-        (rank, num_replicas), done = self.ranks, 0
+        (rank, num_replicas), start = self.ranks, 0
         if self.trainer:
             done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed  # not 0 in a resumed run
-        start = done * self.batch_size * num_replicas
+            start = self.trainer.lightning_module.positions(self.batch_size, range(done, done)).start
         sampler = EndlessShuffle(len(self.train_data), self.seed, rank, num_replicas, start)
         return self._loader(self.train_data, sampler)
 

@@ -1,9 +1,65 @@
 """Training and validation sides that share no patient."""
 
 import hashlib
+import json
 from collections.abc import Sequence
+from typing import Any
 
+from generatect.data.pairs import Pairs
 from generatect.errors import InputError
+
+
+def sides_of(
+    pairs: Pairs,
+    *,
+    val_fraction: float = 0.1,
+    max_val_items: int = 64,
+    max_train_items: int | None = None,
+    seed: int = 0,
+) -> dict[str, list[int]]:
+    """The pairs that a training uses: indices of those in "train" and in "val", each side ascending.
+
+    Args:
+        pairs: source of volumes and reports.
+        val_fraction: share of the patients kept for validation.
+        max_val_items: at most so many validation items.
+        max_train_items: at most so many items to train on; None takes all.
+        seed: of the split.
+
+    Raises:
+        InputError: a fraction outside [0, 1), or no patient left to train on.
+    """
+    if not 0 <= val_fraction < 1:
+        raise InputError(f"stage.datamodule.val_fraction={val_fraction}: expected at least 0 and below 1")
+    everyone = range(len(pairs))
+    sides = split_by_patient(
+        [pairs.patient(index) for index in everyone],
+        given=[pairs.split(index) for index in everyone],
+        val_fraction=val_fraction,
+        seed=seed,
+    )
+    if not sides["train"]:
+        raise InputError(
+            f"data: no volume left for training out of {len(pairs)}; lower stage.datamodule.val_fraction="
+            f"{val_fraction}, or say in a column 'split' of the table who trains (train) and who validates (val)"
+        )
+    return {"train": sides["train"][:max_train_items], "val": sides["val"][:max_val_items]}
+
+
+def describe_sides(pairs: Pairs, sides: dict[str, list[int]]) -> dict[str, Any]:
+    """What a run is trained and validated on, as plain values that are the same for the same data in the same order.
+
+    Of a pair its name, patient, prompt and labels count; volumes are not read for it. Pairs that know a shorter way say
+    by `content_sha256` what they hold.
+
+    Returns:
+        "split", who is on which side, and "reports_and_labels", what is known of them: numbers and SHA-256.
+    """
+    content, used = getattr(pairs, "content_sha256", None), [*sides["train"], *sides["val"]]
+    names = [(index, None) if content else (pairs.name(index), pairs.patient(index)) for index in used]
+    known = content or [(pairs.text(index), pairs.labels(index)) for index in used]
+    numbers = {side: len(indices) for side, indices in sides.items()}
+    return {"split": {**numbers, "sha256": _sha256([numbers, names])}, "reports_and_labels": {"sha256": _sha256(known)}}
 
 
 def split_by_patient(
@@ -58,3 +114,7 @@ def _position(patient: str, seed: int) -> float:
     """Place of a patient in [0, 1), uniform over patients and unrelated between seeds."""
     digest = hashlib.sha256(f"{seed}:{patient}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, default=int).encode()).hexdigest()

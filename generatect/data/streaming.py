@@ -41,6 +41,7 @@ class Shards:
 
     Attributes:
         notice: what has to be said wherever the data goes; None for nothing.
+        content_sha256: of all that the shards hold, wherever they lie.
 
     Raises:
         InputError: no shards there, or unfinished or foreign ones, or they cannot be reached.
@@ -60,6 +61,7 @@ class Shards:
             raise InputError(f"data.root={root}: the shards are not finished; run {WRITE} again, it goes on")
         self.purpose = Purpose.from_dict(header)
         self.notice: str | None = self.purpose.notice
+        self.content_sha256 = _sha256({"purpose": self.purpose.to_dict(), **header["sides"]})
         keep, room = None, 0
         if not isinstance(store, FolderStore) and max_cache_gb:
             version = _sha256({"root": root, **header["sides"]})

@@ -37,6 +37,7 @@ class PhantomPairs:
 
     Attributes:
         notice: says that this is no patient; goes wherever these pairs go.
+        content_sha256: of what decides about all pairs.
 
     Raises:
         InputError: an empty series, negative noise, an unknown wording or an impossible prevalence.
@@ -62,6 +63,8 @@ class PhantomPairs:
         case_seed(seed, num - 1)
         self.num, self.seed, self.noise_hu, self.wording, self.prevalence = num, seed, noise_hu, wording, prevalence
         depth, rows, columns = (int(size) for size in native_shape_zyx)
+        content = repr((num, seed, float(noise_hu), wording, float(prevalence)))
+        self.content_sha256 = hashlib.sha256(content.encode()).hexdigest()
         z, y, x = NOMINAL_FOV_MM_ZYX
         spacing = (z / depth, y / rows, x / columns)
         self.native_grid = Grid((depth, rows, columns), spacing)

@@ -12,11 +12,12 @@ from generatect.checkpoints.resume import go_on, steps_done
 from generatect.checkpoints.stage_file import DESCRIPTION_KEY, FORMAT
 from generatect.errors import InputError
 from generatect.stages.descent import Descent
-from generatect.stages.draws import COMMON, LAYERS, TRAINING, VALIDATION, SampleDraws, generator_of, positions
-from generatect.stages.optimizers import OptimizerFactory, build_optimizer, regrouped, regrouped_schedule, warmup_cosine
+from generatect.stages.draws import COMMON, LAYERS, START, TRAINING, VALIDATION, Origin, SampleDraws, generator_of
+from generatect.stages.draws import positions as positions_since
+from generatect.stages.optimizers import OptimizerFactory, build_optimizer, regrouped, rescheduled, warmup_cosine
 from generatect.stages.processes import mean_over_processes
 
-SETTLED_KEY = "generatect_settled"
+SETTLED_KEY, SAMPLES_KEY = "generatect_settled", "generatect_samples"
 
 
 class Stage(L.LightningModule):
@@ -33,6 +34,7 @@ class Stage(L.LightningModule):
 
     Attributes:
         settled: batches whose gradients are in the weights; the ones since wait for the next step of the optimizer.
+        origin: where batches of the present size and number of processes begin.
         trains_in_turn: whether a backward pass leaves some weights without a gradient, as the turns of a GAN do.
 
     Raises:
@@ -62,7 +64,7 @@ class Stage(L.LightningModule):
         self.make_optimizers = [optimizer]
         self.warmup_steps, self.final_lr_ratio, self.seed = warmup_steps, final_lr_ratio, seed
         self.gradient_clip, self.accumulate = gradient_clip, accumulate
-        self.settled = 0
+        self.settled, self.origin, self._num_samples = 0, START, 0
         self.descent = Descent(self)
 
     def trained_by(self, which: int) -> list[nn.Module]:
@@ -122,32 +124,40 @@ class Stage(L.LightningModule):
         """Draws of this process's samples of a batch; every process validates on all samples, with the same draws."""
         batches = range(batch_idx, batch_idx + 1)
         if not self.training:
-            return SampleDraws(self.seed, VALIDATION, positions(num_samples, 1, batches))
-        everyone = positions(num_samples, self.num_processes, batches)
+            return SampleDraws(self.seed, VALIDATION, positions_since(num_samples, 1, batches))
+        self._num_samples = num_samples
+        everyone = self.positions(num_samples, batches)
         return SampleDraws(self.seed, TRAINING, everyone[self.global_rank :: self.num_processes])
 
     def draws_of_all(self, num_samples: int, batches: range) -> SampleDraws:
         """Draws of all samples of training batches, those of other processes and of batches to come too."""
-        return SampleDraws(self.seed, TRAINING, positions(num_samples, self.num_processes, batches))
+        return SampleDraws(self.seed, TRAINING, self.positions(num_samples, batches))
+
+    def positions(self, num_samples: int, batches: range) -> range:
+        """Positions of all samples of training batches, of `num_samples` in each process; see `draws.positions`."""
+        return positions_since(num_samples, self.num_processes, batches, self.origin)
 
     def common_draws(self, num_samples: int, batch_idx: int) -> torch.Generator:
         """Draws that all samples of a step share, by the position of the first of them."""
         if self.training:
-            return generator_of(
-                self.seed, COMMON, TRAINING, positions(num_samples, self.num_processes, self.window).start
-            )
+            return generator_of(self.seed, COMMON, TRAINING, self.positions(num_samples, self.window).start)
         return generator_of(self.seed, COMMON, VALIDATION, batch_idx)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what rebuilds the stage, and how far its weights are."""
         checkpoint[DESCRIPTION_KEY] = {"format": FORMAT, "version": __version__, **self.description}
         checkpoint[SETTLED_KEY] = self.settled
+        checkpoint[SAMPLES_KEY] = self.positions(self._num_samples, range(self.settled, self.settled)).start
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on after the last batch that is in the weights."""
+        """Goes on after the last batch that is in the weights, and by the settings of this run.
+
+        Lightning would go on by those that the checkpoint's optimizers and schedule were made with.
+        """
         if self._trainer is None:
             return
-        self.settled = checkpoint.get(SETTLED_KEY, steps_done(checkpoint))
+        self.settled = checkpoint[SETTLED_KEY]
+        self.origin = Origin(self.settled, checkpoint[SAMPLES_KEY])
         if self.settled < steps_done(checkpoint):  # gradients were gathered and not yet applied: gather them again
             current = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
             current.update(processed=self.settled, completed=self.settled)
@@ -155,10 +165,10 @@ class Stage(L.LightningModule):
         for which, make in enumerate(self.make_optimizers):
             networks = self.trained_by(which)
             optimizer, states = build_optimizer(make, networks), checkpoint["optimizer_states"]
-            states[which] = regrouped(states[which], optimizer, networks)
             if which == 0:
                 schedules = checkpoint["lr_schedulers"]
-                schedules[0] = regrouped_schedule(schedules[0], len(optimizer.param_groups))
+                schedules[0] = rescheduled(schedules[0], self.warmup_cosine(optimizer))
+            states[which] = regrouped(states[which], optimizer, networks)
 
     def log_all(self, prefix: str, values: dict[str, Tensor | float], batch_size: int) -> None:
         """Logs values under `prefix/`, averaged over the processes; at every step of training, and over validation."""

@@ -1,6 +1,7 @@
 """What training draws at random, as a function of the sample and not of the process that happens to hold it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,16 +17,33 @@ def generator_of(*place: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
 
 
-def positions(num_samples: int, num_processes: int, batches: range) -> range:
+@dataclass(frozen=True)
+class Origin:
+    """From where samples are counted: a run that goes on with batches of another size counts anew, from what is done.
+
+    Attributes:
+        batches: training batches done.
+        samples: of all processes in those batches.
+    """
+
+    batches: int = 0
+    samples: int = 0
+
+
+START = Origin()
+
+
+def positions(num_samples: int, num_processes: int, batches: range, origin: Origin = START) -> range:
     """Positions of all samples of some batches, in the order of the whole training.
 
     Args:
         num_samples: of a batch in one process.
         num_processes: that share each batch; they take its samples in turn.
-        batches: in a row.
+        batches: in a row, all of this size.
+        origin: where batches of this size begin.
     """
     per_batch = num_samples * num_processes
-    return range(batches.start * per_batch, batches.stop * per_batch)
+    return range(*(origin.samples + (batch - origin.batches) * per_batch for batch in (batches.start, batches.stop)))
 
 
 class SampleDraws:

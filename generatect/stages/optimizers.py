@@ -1,6 +1,5 @@
-"""Which weights decay, how the learning rate runs, and optimizer states of older checkpoints."""
+"""Which weights decay, how the learning rate runs, and how a resumed run goes on with other settings of both."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -26,41 +25,28 @@ def build_optimizer(make: OptimizerFactory, networks: Sequence[nn.Module]) -> Op
         make: parameters or groups of them → optimizer, e.g. a partial of `torch.optim.AdamW`.
         networks: in their order.
     """
-    everything = [p for network in networks for p in network.parameters() if p.requires_grad]
-    optimizer = make(everything)
+    decaying, others = _decaying_and_others(networks)
+    optimizer = make(_trainable(networks))
     if not optimizer.defaults.get("weight_decay"):
         return optimizer
-    decaying = {
-        id(module.weight) for network in networks for module in network.modules() if isinstance(module, KERNELS)
-    }
-    return make(
-        [
-            {"params": [p for p in everything if id(p) in decaying]},
-            {"params": [p for p in everything if id(p) not in decaying], "weight_decay": 0.0},
-        ]
-    )
+    return make([{"params": decaying}, {"params": others, "weight_decay": 0.0}])
 
 
 def regrouped(content: dict[str, Any], optimizer: Optimizer, networks: Sequence[nn.Module]) -> dict[str, Any]:
-    """A saved state in the groups of `optimizer`: checkpoints of older versions have all parameters in one.
+    """A saved state in the groups of `optimizer`, one without weight decay and two with it, and with its settings.
 
     Args:
-        content: `optimizer.state_dict()` of any version.
-        optimizer: as `build_optimizer` has made it.
+        content: `state_dict()` of an optimizer that `build_optimizer` has made for the same networks.
+        optimizer: as `build_optimizer` has made it, with the settings to go on by.
         networks: those it was made for.
     """
-    own = [group["params"] for group in optimizer.param_groups]
-    if len(content["param_groups"]) != 1 or len(own) == 1:
-        return content
-    place = {id(p): i for i, p in enumerate(p for n in networks for p in n.parameters() if p.requires_grad)}
-    order = [place[id(parameter)] for group in own for parameter in group]
-    state = {new: content["state"][old] for new, old in enumerate(order) if old in content["state"]}
-    saved, indices = content["param_groups"][0], itertools.count()
-    groups = [
-        {**saved, "weight_decay": group["weight_decay"], "params": [next(indices) for _ in group["params"]]}
-        for group in optimizer.param_groups
-    ]
-    return {"state": state, "param_groups": groups}
+    decaying, others = _decaying_and_others(networks)
+    before = _trainable(networks) if len(content["param_groups"]) == 1 else [*decaying, *others]
+    now = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    old = {id(parameter): index for index, parameter in enumerate(before)}
+    places = {new: old[id(parameter)] for new, parameter in enumerate(now)}
+    state = {new: content["state"][index] for new, index in places.items() if index in content["state"]}
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
 
 
 def warmup_cosine(optimizer: Optimizer, *, warmup_steps: int, num_steps: int, final_ratio: float) -> LambdaLR:
@@ -82,7 +68,26 @@ def warmup_cosine(optimizer: Optimizer, *, warmup_steps: int, num_steps: int, fi
     return LambdaLR(optimizer, ratio)
 
 
-def regrouped_schedule(content: dict[str, Any], num_groups: int) -> dict[str, Any]:
-    """A saved state of `warmup_cosine` for an optimizer of `num_groups` groups; see `regrouped`."""
-    lists = {key: content[key] for key in ("base_lrs", "_last_lr", "lr_lambdas") if key in content}
-    return content | {key: value * num_groups for key, value in lists.items() if len(value) == 1}
+def rescheduled(content: dict[str, Any], schedule: LambdaLR) -> dict[str, Any]:
+    """A saved state of `warmup_cosine` as `schedule` has it after as many steps; its optimizer gets the rates.
+
+    Args:
+        content: `state_dict()` of the schedule at the step to go on from.
+        schedule: of the run that goes on.
+    """
+    step = content["last_epoch"]
+    rates = [base * ratio(step) for base, ratio in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    own = schedule.state_dict()
+    return {**content, "base_lrs": own["base_lrs"], "lr_lambdas": own["lr_lambdas"], "_last_lr": rates}
+
+
+def _trainable(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
+    return [p for network in networks for p in network.parameters() if p.requires_grad]
+
+
+def _decaying_and_others(networks: Sequence[nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    kernels = {id(module.weight) for network in networks for module in network.modules() if isinstance(module, KERNELS)}
+    everything = _trainable(networks)
+    return [p for p in everything if id(p) in kernels], [p for p in everything if id(p) not in kernels]

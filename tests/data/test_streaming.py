@@ -257,7 +257,9 @@ class TestWriting:
             assert not {name for name in store.names if "done" in name} & set(again.names)
             for path in Path(whole.root).glob("*/*.bin"):
                 assert path.read_bytes() == (Path(store.root) / path.relative_to(whole.root)).read_bytes()
-            assert len(open_shards(store.root, tmp_path)) == NUM
+            again, first = (open_shards(root, tmp_path) for root in (store.root, whole.root))
+            assert len(again) == NUM
+            assert again.content_sha256 == first.content_sha256
 
     def test_what_has_changed_alone_is_written_again(self, tmp_path):
         root = str(tmp_path / "shards")

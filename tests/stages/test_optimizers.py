@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from generatect.networks.maskgit import MaskGIT
-from generatect.stages.optimizers import build_optimizer, regrouped, regrouped_schedule, warmup_cosine
+from generatect.stages.optimizers import build_optimizer, regrouped, rescheduled, warmup_cosine
 
 ADAMW = functools.partial(torch.optim.AdamW, lr=0.1, weight_decay=0.01)
 KERNELS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -38,29 +38,40 @@ def test_without_decay_there_is_one_group_and_frozen_weights_are_in_none(maskgit
     assert all(ours is theirs for ours, theirs in zip(group["params"], expected, strict=True))
 
 
-def test_a_state_of_one_group_finds_the_same_weights(maskgit):
-    old = ADAMW(maskgit.parameters())
+@pytest.mark.parametrize(("before", "now"), [(0.0, 0.01), (0.01, 0.0), (0.01, 0.02), (0.0, 0.0)])
+def test_with_another_weight_decay_a_state_finds_the_same_weights(maskgit, before, now):
+    old = build_optimizer(functools.partial(torch.optim.AdamW, lr=0.1, weight_decay=before), [maskgit])
     for number, parameter in enumerate(maskgit.parameters()):
         parameter.grad = torch.full_like(parameter, number + 1.0)
     old.step()
-    new = build_optimizer(ADAMW, [maskgit])
+    new = build_optimizer(functools.partial(torch.optim.AdamW, lr=0.2, weight_decay=now, betas=(0.5, 0.6)), [maskgit])
     new.load_state_dict(regrouped(old.state_dict(), new, [maskgit]))
     for parameter in maskgit.parameters():
         assert torch.equal(new.state[parameter]["exp_avg"], old.state[parameter]["exp_avg"])
-    assert [group["weight_decay"] for group in new.param_groups] == [0.01, 0]
-    assert regrouped(new.state_dict(), new, [maskgit]) == new.state_dict()
+    assert [group["weight_decay"] for group in new.param_groups] == ([now, 0] if now else [0])
+    assert {(group["lr"], group["betas"]) for group in new.param_groups} == {(0.2, (0.5, 0.6))}
 
 
-def test_a_schedule_of_one_group_moves_both(maskgit):
-    def schedule(optimizer: torch.optim.Optimizer):
-        return warmup_cosine(optimizer, warmup_steps=2, num_steps=4, final_ratio=0.0)
+def test_a_schedule_goes_on_at_its_step_with_its_own_peak_and_length(maskgit):
+    def schedule(optimizer: torch.optim.Optimizer, num_steps: int):
+        return warmup_cosine(optimizer, warmup_steps=2, num_steps=num_steps, final_ratio=0.1)
 
-    old, new = ADAMW(maskgit.parameters()), build_optimizer(ADAMW, [maskgit])
-    content, ours = schedule(old).state_dict(), schedule(new)
-    ours.load_state_dict(regrouped_schedule(content, 2))
-    new.step()
-    ours.step()
-    assert [group["lr"] for group in new.param_groups] == [0.1, 0.1]
+    old = build_optimizer(functools.partial(torch.optim.AdamW, lr=0.1, weight_decay=0.0), [maskgit])
+    saved = schedule(old, 4)
+    for _ in range(4):
+        old.step()
+        saved.step()
+    new, whole = (build_optimizer(functools.partial(ADAMW, lr=0.3), [maskgit]) for _ in range(2))
+    ours, expected = schedule(new, 8), schedule(whole, 8)
+    ours.load_state_dict(rescheduled(saved.state_dict(), ours))
+    for _ in range(4):
+        whole.step()
+        expected.step()
+    for _ in range(4):  # the step of the change among them
+        assert [group["lr"] for group in new.param_groups] == [group["lr"] for group in whole.param_groups]
+        for optimizer, its in ((new, ours), (whole, expected)):
+            optimizer.step()
+            its.step()
 
 
 def test_warm_up_is_linear_and_the_rest_half_a_cosine():
