@@ -49,9 +49,9 @@ format: $(READY)  ## formats the code
 	@$(VENV)/bin/ruff format .
 
 phantom: $(READY)  ## trains the three stages on phantoms from nothing and measures them (2 cores, see the README)
-	@$(RUN) -m generatect.train experiments=phantom/ctvit output=$(PHANTOM)/ctvit
-	@$(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres
-	@$(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer
+	@$(RUN) -m generatect.train experiments=phantom/ctvit output=$(PHANTOM)/ctvit resume=auto
+	@$(RUN) -m generatect.train experiments=phantom/superres tokenizer=$(PHANTOM) output=$(PHANTOM)/superres resume=auto
+	@$(RUN) -m generatect.train experiments=phantom/transformer tokenizer=$(PHANTOM) output=$(PHANTOM)/transformer resume=auto
 	@$(RUN) -m generatect.prove weights=$(PHANTOM) output=$(PHANTOM)/proof
 
 results: $(READY)  ## the results table with intervals and floors, shipped weights on phantoms, and its page (about 10 minutes on 2 cores)

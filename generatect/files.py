@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -75,6 +76,17 @@ def writable_folder(path: str | Path, key: str = "output") -> Path:
             f"{key}={folder}: cannot write there ({error.strerror}); choose a folder that can be written"
         ) from error
     return folder
+
+
+def first_free(folder: Path, name: str) -> Path:
+    """The first of `name` with 1, 2, … put in that nothing in the folder is called.
+
+    Args:
+        folder: where to look.
+        name: with a pair of braces, such as "config-{}.yaml".
+    """
+    paths = (folder / name.replace("{}", str(number)) for number in itertools.count(1))
+    return next(path for path in paths if not path.exists())
 
 
 def require_space(path: Path, num_bytes: int, key: str = "output") -> None:

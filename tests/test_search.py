@@ -150,7 +150,7 @@ def test_a_killed_search_goes_on(command, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for_lock(output / "1" / ".lock")  # its training notices and saves
+    wait_for_lock(output / "1" / ".trial.lock")  # its training notices and saves
     ended = command("search", *as_own(arguments))
     assert ended.code == 0, ended.err
     assert [row["status"] for row in rows(output)] == ["done", "done"]

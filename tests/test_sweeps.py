@@ -63,6 +63,10 @@ def test_more_steps_go_on_from_those_before(command, settings, tmp_path):
         ended = command("train", "-m", *settings, "seed=0,1", f"steps={steps}", "val_every=1")
         assert ended.code == 0, ended.err
     assert ended.out.count("going on from") == 2
+    weights = [(tmp_path / "out" / job / "last.ckpt").read_bytes() for job in "01"]
+    anew = command("train", "-m", *settings, "seed=0,1", "steps=2", "val_every=1", "fresh=true")
+    assert anew.code == 0, anew.err
+    assert [(tmp_path / "out" / job / "before-1" / "last.ckpt").read_bytes() for job in "01"] == weights
     assert [row["steps"] for row in rows(tmp_path / "out")] == ["2", "2"]
     assert set(read_scores(tmp_path / "out" / "0" / "scores.json").validations) == {1, 2}
 

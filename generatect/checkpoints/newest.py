@@ -38,7 +38,7 @@ class _Candidate:
 
 
 def checkpoint_to_resume(resume: str | None, stage: str, output: Path) -> str | None:
-    """The checkpoint that the setting `resume` means; for "auto" it says what was taken and what had to be skipped.
+    """The checkpoint that the setting `resume` means; for "auto" it says what had to be skipped.
 
     Args:
         resume: a `.ckpt`, "auto" for the newest whole one in `output`, or None.
@@ -115,8 +115,6 @@ def _newest_said_aloud(stage: str, output: Path) -> str | None:
     if rank_zero_only.rank == 0:  # of several processes one speaks
         for reason in newest.skipped:
             print(f"skipped: {reason}", file=sys.stderr)
-        found = "nothing there, a fresh start" if newest.path is None else f"going on from {newest.path}"
-        print(f"resume=auto: {found}")
     return None if newest.path is None else str(newest.path)
 
 

@@ -50,8 +50,15 @@ def rebuild_preset(file: StageFile) -> Preset:
 
 
 def codebook_sha256(file: StageFile) -> str:
-    """What a tokenizer's tokens mean: see `hash_codebook`."""
-    return hash_codebook(file.state["ctvit.quantizer.codebook"])
+    """What a tokenizer's tokens mean: see `hash_codebook`.
+
+    Raises:
+        InputError: it has no codebook.
+    """
+    codebook = file.state.get("ctvit.quantizer.codebook")
+    if codebook is None:
+        raise InputError(f"{file.path}: holds no codebook of a tokenizer; export it again from its training")
+    return hash_codebook(codebook)
 
 
 def rebuild_process(file: StageFile) -> SuperResProcess:

@@ -84,9 +84,9 @@ class Job:
             assert not before.has_trained, "`refuse_other_sweep` has not looked"
             before = None
         steps = config.get("steps")
-        if before is not None and before.status == DONE and before.steps == steps:
+        if before is not None and before.status == DONE and before.steps == steps and not config.get("fresh"):
             if _speaks():
-                print(f"job {number}: done before, skipped; another output would run it anew")
+                print(f"job {number}: done before, skipped; fresh=true or another output would run it anew")
                 write_summary(folder.parent)
             return
         if not _speaks():
@@ -177,7 +177,7 @@ def settle_paths(config: DictConfig) -> None:
         return
     if "output" in config and not fills_one_output(list(hydra_config.overrides.task)):
         config.output = f"{config.output}/{hydra_config.job.num}"
-    if "resume" in config and config.resume is None:
+    if "resume" in config and config.resume is None and not config.fresh:
         config.resume = "auto"
 
 

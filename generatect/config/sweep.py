@@ -23,8 +23,8 @@ from generatect.progress import duration
 RECORD, SUMMARY = "job.json", "sweep.csv"
 SHARD_KEY = "shard.index"
 DONE, FAILED, INTERRUPTED, RUNNING, PRUNED = "done", "failed", "interrupted", "running", "pruned"
-GOES_ON_BY = {"steps", "resume"}
-"""Settings that the same job may have otherwise when it goes on."""
+GOES_ON_BY = {"steps", "resume", "fresh"}
+"""Settings that the same job may have otherwise when it goes on, or starts anew."""
 
 
 @dataclass

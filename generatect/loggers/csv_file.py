@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from generatect.files import atomic_path, naming
+from generatect.files import atomic_path, first_free, naming
 from generatect.loggers.run import Run
 from generatect.loggers.run_logger import RunLogger
 
@@ -19,7 +19,7 @@ class MetricsCSV(RunLogger):
     A row is on the disk as soon as its first number is, and is filled in as more numbers of its step arrive. A new
     column rewrites the file, which happens while the first steps and the first validation come in. A resumed run goes
     on in the same file, behind the row of its checkpoint: each step stands there once. A fresh run in the same folder
-    leaves the file of the one before as `metrics-before.csv`.
+    leaves the file of the one before as `metrics-1.csv`, and so on, the oldest first.
 
     Args:
         path: the file.
@@ -48,7 +48,7 @@ class MetricsCSV(RunLogger):
                 self._columns, rows = _read(self.path)
                 rows = [row for row in rows if int(row[STEP]) <= steps_done]
             else:
-                os.replace(self.path, self.path.with_name(f"{self.path.stem}-before{self.path.suffix}"))
+                os.replace(self.path, first_free(self.path.parent, f"{self.path.stem}-{{}}{self.path.suffix}"))
         self._row = {**rows.pop(), STEP: steps_done} if rows and int(rows[-1][STEP]) == steps_done else {}
         self._rewrite(rows)
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,11 +43,12 @@ def open_run(
     command: list[str],
     from_step: int,
     checkpoints: str | None,
+    changed: Sequence[str] = (),
 ) -> Run:
     """Starts a run, or goes on with the one in the folder, and writes `run.json` there.
 
-    The file holds id, stage, the name that the checkpoints bear, and a list of starts: time, step, command, versions
-    and device of each. A checkpoint of another run, taken from elsewhere, starts a new one here.
+    The file holds id, stage, the name that the checkpoints bear, and a list of starts: time, step, command, versions,
+    device and changed settings of each. A checkpoint of another run, taken from elsewhere, starts a new one here.
 
     Args:
         folder: the output.
@@ -56,12 +58,13 @@ def open_run(
         command: the command line, paths left out.
         from_step: steps done; 0 starts a new run.
         checkpoints: the run's name in its checkpoints.
+        changed: settings that differ from those of the start before.
     """
     path = folder / FILE
     before = _read(path, checkpoints) if from_step > 0 else None
     content = before or {"id": secrets.token_hex(4), "stage": stage, "checkpoints": checkpoints, "starts": []}
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    content["starts"].append({"at": now, "from_step": from_step, "command": command, **code})
+    content["starts"].append({"at": now, "from_step": from_step, "command": command, "changed": [*changed], **code})
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return Run(content["id"], folder, stage, settings, code, is_resumed=before is not None)

@@ -17,6 +17,14 @@ from generatect.ct.preset import Preset
 from generatect.errors import InputError
 from generatect.text.conditioner import build_conditioner
 
+PARTS = {
+    "ctvit": ("ctvit", "discriminator", "perceptual"),
+    "transformer": ("maskgit", "token_critic", "label_head"),
+    "superres": ("unet", "process"),
+    "ctnet": ("ctnet",),
+}
+"""Stage → what of the group `model` it is built from."""
+
 
 @dataclass(frozen=True)
 class Assembled:
@@ -41,7 +49,7 @@ def assemble(
     model: dict[str, Any],
     preset: dict[str, Any],
     text_encoder: dict[str, Any],
-    tokenizer: str | None,
+    tokenizer: StageFile | None,
     cache_dir: str | None,
     label_names: Sequence[str] = (),
 ) -> Assembled:
@@ -52,29 +60,43 @@ def assemble(
         model: sizes of volumes and networks.
         preset: how a volume comes onto the model's grid.
         text_encoder: reports → features.
-        tokenizer: checkpoint of stage `ctvit`; needed by the later stages.
+        tokenizer: of stage `ctvit`, for the later stages; see `find_tokenizer`.
         cache_dir: folder of text features of frozen encoders.
         label_names: labels of the data, which stage `ctnet` learns.
 
     Raises:
-        InputError: a later stage without tokenizer, a tokenizer of another stage, or sizes that do not fit.
+        InputError: sizes that do not fit.
     """
     if stage == "ctvit":
         return _assemble_ctvit(model, preset)
     if stage == "ctnet":
         return _assemble_ctnet(model, preset, label_names)
-    if tokenizer is None:
-        raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
-    file = read_stage_of(tokenizer, "ctvit", "tokenizer")
+    assert tokenizer is not None, "a later stage has one"
     return {"transformer": _assemble_transformer, "superres": _assemble_superres}[stage](
-        model, text_encoder, file, cache_dir
+        model, text_encoder, tokenizer, cache_dir
     )
 
 
-def start_from(built: Assembled, path: str, stage: str) -> None:
+def find_tokenizer(stage: str, tokenizer: str | None) -> StageFile | None:
+    """Reads the checkpoint of stage `ctvit` that a later stage needs; None for a stage that needs none.
+
+    Raises:
+        InputError: a later stage without one, no such file, or one of another stage.
+    """
+    if stage in ("ctvit", "ctnet"):
+        return None
+    if tokenizer is None:
+        raise InputError(f"tokenizer: stage '{stage}' needs the checkpoint of stage 'ctvit'; add tokenizer=FILE")
+    return read_stage_of(tokenizer, "ctvit", "tokenizer")
+
+
+def start_from(built: Assembled, path: str, stage: str) -> StageFile:
     """Gives the networks of a stage the weights of an earlier training, or converted ones, instead of random values.
 
     What the file holds for training alone (the discriminator) is taken where the stage has it too.
+
+    Returns:
+        The file.
 
     Raises:
         InputError: no such file, one of another stage, or networks of other sizes.
@@ -84,6 +106,7 @@ def start_from(built: Assembled, path: str, stage: str) -> None:
         network = built.module.get(name)
         if network is not None and (file.state_of(name) or name in file.description["networks"]):
             load_weights(network, file, name)
+    return file
 
 
 def _assemble_ctvit(model: dict[str, Any], preset: dict[str, Any]) -> Assembled:

@@ -119,7 +119,7 @@ class Search:
     def _lock(self, number: int) -> IO[str] | None:
         import fcntl  # there is none on Windows, where everything but sweeps and searches works
 
-        path = self.folder / str(number) / ".lock"
+        path = self.folder / str(number) / ".trial.lock"  # the training itself holds ".lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
         try:

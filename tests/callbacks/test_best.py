@@ -56,13 +56,12 @@ def test_a_resumed_run_forgets_none_and_leaves_none_behind(train_tiny, all_kept,
     assert set(scores(output)) == best_of(scores(all_kept), 3)
 
 
-def test_another_run_in_the_folder_is_not_touched(train_tiny, all_kept, tmp_path):
+def test_a_fresh_run_keeps_its_own_beside_those_of_the_run_before(train_tiny, all_kept, tmp_path):
     output = tmp_path / "again"
     shutil.copytree(all_kept, output)
-    train_tiny("ctvit", *EVERY, "seed=1", output=output)
-    own = set(scores(output)) - set(scores(all_kept))
-    assert set(scores(all_kept)) < set(scores(output))
-    assert len(own) == 3
+    train_tiny("ctvit", *EVERY, "seed=1", "fresh=true", output=output)
+    assert scores(output / "before-1") == scores(all_kept)
+    assert len(scores(output)) == 3
 
 
 def test_without_validation_a_training_metric_counts(train_tiny):

@@ -80,4 +80,7 @@ def test_a_fresh_run_leaves_the_file_of_the_one_before(path):
     before = path.read_bytes()
     begun(path).log_metrics({"train/loss": 0.5}, step=0)
     assert rows(path) == [{"step": "1", "train/loss": "0.5"}]
-    assert path.with_name("metrics-before.csv").read_bytes() == before
+    second = path.read_bytes()
+    begun(path)
+    assert path.with_name("metrics-1.csv").read_bytes() == before
+    assert path.with_name("metrics-2.csv").read_bytes() == second
