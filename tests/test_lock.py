@@ -47,6 +47,23 @@ def test_a_killed_holder_stops_nobody(tmp_path, holder):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_worker_processes_of_a_killed_holder_stop_nobody(tmp_path):
+    forking = HOLD.replace("import sys, time", "import os, sys, time").replace(
+        "    print", "    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)\n    print"
+    )
+    command = [sys.executable, "-c", forking, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.kill()
+        process.wait()
+        try:
+            with only_process(tmp_path):
+                pass
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # the worker
+
+
 def test_shares_of_one_folder_do_not_exclude_each_other(tmp_path):
     with (
         only_process(tmp_path, share="shard 0"),

@@ -1,11 +1,14 @@
 """What may change of a run on its way, and what makes it another: a table of settings."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 
-from generatect.checkpoints.same_run import SETTINGS_KEY, changes_since, settings_of_run
+from generatect.checkpoints.rebuild import codebook_sha256
+from generatect.checkpoints.same_run import SETTINGS_KEY, changes_since, described_otherwise, settings_of_run
+from generatect.checkpoints.stage_file import StageFile
 from generatect.errors import InputError
 
 SETTINGS = {
@@ -200,3 +203,20 @@ def test_a_checkpoint_that_does_not_say_is_refused(tmp_path):
     torch.save({}, tmp_path / "old.ckpt")
     with pytest.raises(InputError, match="does not say by which settings"):
         changes_since(tmp_path / "old.ckpt", identity())
+
+
+def test_weights_that_start_a_run_say_in_what_they_were_trained_otherwise():
+    weights = {"preset": {"name": "physical", "fov": [1, 2, 3]}, "codebook_sha256": "c" * 64, "networks": {}}
+    run = {
+        "preset": {"name": "physical", "fov": (1, 2, 3)},
+        "codebook_sha256": "d" * 64,
+        "text": {},
+        "networks": {"a": 1},
+    }
+    assert described_otherwise(weights, run) == ["codebook_sha256 cccccccc… → dddddddd…"]
+    assert described_otherwise(weights, {**run, "codebook_sha256": "c" * 64}) == []
+
+
+def test_a_tokenizer_without_a_codebook_is_one_line():
+    with pytest.raises(InputError, match=r"^t\.safetensors: holds no codebook"):
+        codebook_sha256(StageFile(Path("t.safetensors"), {"stage": "ctvit"}, {}, "0" * 64))
