@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,7 @@ def test_a_full_disk_is_named():
 
 def test_what_lightning_hides_as_it_clears_up():
     def start() -> None:
+        warnings.simplefilter("ignore")  # Lightning's use of torch
         loader = CombinedLoader(DataLoader(Items(lambda: None)))
         try:
             raise MemoryError
