@@ -8,7 +8,7 @@ from pathlib import Path
 
 HUB = "hf://"
 """Before ORG/NAME: this is a model on the Hub, whatever is here."""
-ANSWER_S = 8.0
+ANSWER_S = 5.0
 """So long the Hub may take to answer at all."""
 
 # Where commands and people keep files; nobody is asked for such a name.

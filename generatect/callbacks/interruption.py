@@ -29,7 +29,7 @@ class Interruption(Checkpoint):  # Lightning calls these after all others, which
 
     def __init__(self, *, path: str) -> None:
         self.latest = Latest(path=path, every=1)
-        self._parent, self._is_training, self._is_between_batches = os.getppid(), False, True
+        self._parent, self._is_training, self._is_between_batches = os.getppid(), False, False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """There will be something to save."""

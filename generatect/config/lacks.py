@@ -5,6 +5,8 @@ import os
 
 WORKERS = "stage.datamodule.num_workers"
 _NO_THREADS, _NO_PROCESS = "can't start new thread", f"[Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}"
+_NO_LOADER = "Please call `iter(combined_loader)` first"
+"""Of Lightning, as it clears up after a loader that could not start: it hides why that was."""
 _NO_HOME = "Could not determine home directory"
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc")
 _NO_SHARED_MEMORY = ("shared memory", "Bus error", "file </torch_")
@@ -14,9 +16,14 @@ def what_is_lacking(error: BaseException) -> str | None:
     """What the machine lacks, with what to do, in one line; None where the error is of another kind."""
     text = str(error)
     detail = f" ({' '.join(text.splitlines()[-1:])[:120]})" if text else ""
+    if isinstance(error, RuntimeError) and _NO_LOADER in text and error.__context__ is not None:
+        return what_is_lacking(error.__context__)
     if isinstance(error, RuntimeError) and _NO_HOME in text:
         return "this user has no home folder and HOME is not set; give cache_dir=FOLDER, and no path that begins with ~"
-    if isinstance(error, RuntimeError) and any(part in text for part in _NO_SHARED_MEMORY):
+    is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+    if (is_full and _is_of_a_worker(error)) or (
+        isinstance(error, RuntimeError) and any(part in text for part in _NO_SHARED_MEMORY)
+    ):
         return f"no room in /dev/shm, where workers hand over their data; use {WORKERS}=0, or docker run --shm-size=8g"
     if (isinstance(error, RuntimeError) and _NO_THREADS in text) or _NO_PROCESS in text:
         return (

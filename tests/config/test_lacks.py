@@ -5,12 +5,14 @@ import os
 import resource
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset
 
 from generatect.config.one_line import is_user_error, one_line
@@ -145,3 +147,15 @@ def test_a_full_disk_is_named():
             file.write(b"x")
 
     assert said(fill) == "/dev/full: No space left on device; make room there, or choose another place"
+
+
+def test_what_lightning_hides_as_it_clears_up():
+    def start() -> None:
+        warnings.simplefilter("ignore")  # Lightning's use of torch
+        loader = CombinedLoader(DataLoader(Items(lambda: None)))
+        try:
+            raise MemoryError
+        finally:
+            len(loader)
+
+    assert said(start).startswith("out of memory; ")
