@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float
 
-SPACING_RANGE_MM = (0.1, 100.0)
-"""Metres and centimetres lie below, micrometres above. The slices of the smallest models are 60 mm apart."""
+SPACING_RANGE_MM = (0.1, 200.0)
+"""Metres and centimetres lie below, micrometres above. The smallest models take a chest in two slices 150 mm apart."""
 
 MAX_EXTENT_MM = 3000.0
 """Along any axis: longer than any scanner's table, and what a damaged or mistaken spacing soon exceeds."""
