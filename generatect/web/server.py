@@ -1,6 +1,7 @@
 """The HTTP server, made so that nobody can keep others from being answered, and a signal always ends it."""
 
 import asyncio
+import logging
 import os
 import threading
 from types import FrameType
@@ -75,6 +76,7 @@ class Server(uvicorn.Server):
         last = threading.Timer(ENDING_SECONDS, os._exit, (128 + sig,))
         last.daemon = True
         last.start()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut off now need not be told
         super().handle_exit(sig, frame)
 
 

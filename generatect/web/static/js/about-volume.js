@@ -60,9 +60,9 @@ function actions(meta) {
 }
 
 function phantoms(id) {
-  return Array.from({ length: 6 }, (_, number) => `phantom/${number}`)
-    .filter((volume) => volume !== id)
-    .map((volume) => el("option", { value: volume }, `True phantom ${Number(volume.slice(8)) + 1}`));
+  return Array.from({ length: 6 }, (_, place) => place + 1)
+    .filter((number) => `phantom/${number}` !== id)
+    .map((number) => el("option", { value: `phantom/${number}` }, `True phantom ${number}`));
 }
 
 export function downloads(meta) {
@@ -87,6 +87,11 @@ export function downloads(meta) {
   );
   menu.addEventListener("focusout", (event) => {
     if (!menu.contains(event.relatedTarget)) setTimeout(() => (menu.open = false), 200);
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
   });
   return menu;
 }
@@ -116,6 +121,7 @@ export function aboutVolume(meta) {
     { className: "about", "aria-label": "About this volume" },
     el("h2", {}, meta.title),
     meta.notice ? el("p", { className: "stamp" }, meta.notice) : null,
+    meta.doubt ? el("p", { className: "error" }, meta.doubt) : null,
     actions(meta),
     el("h3", {}, "Report"),
     meta.text

@@ -1,19 +1,20 @@
 // What was made, newest first.
 import { get } from "./api.js";
 import { el, say } from "./dom.js";
+import { stampOf } from "./tools.js";
 
 let known = [];
 
 export const made = () => known;
 
 export function card(entry) {
-  const source = { volume: entry.volume };
+  const source = { volume: entry.volume, state: entry.state }; // a replaced file has another picture
   return el(
     "button",
     {
       className: "card",
       title: entry.title,
-      data: source,
+      data: { volume: entry.volume },
       "aria-current": String(decodeURIComponent(location.hash).endsWith(entry.volume)),
       onclick: () => (location.hash = `#/view/${encodeURIComponent(entry.volume)}`),
     },
@@ -22,9 +23,9 @@ export function card(entry) {
     el(
       "span",
       { className: "meta" },
-      el("span", { className: "tag" }, entry.notice.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : "SYNTHETIC"),
+      el("span", { className: "tag" }, stampOf(entry)),
       entry.seed === null ? null : el("span", {}, `seed ${entry.seed}`),
-      el("span", {}, entry.made.slice(5)),
+      el("span", {}, entry.made),
     ),
   );
 }
