@@ -112,7 +112,7 @@ class Job:
             return None
         total = sum(expected.values())
         done = sum(expected.get(label, 0) * part / whole for label, (part, whole) in stages)
-        return duration((total - done) * (seconds / done if done > total / 10 else 1))
+        return duration((total - done) * (seconds / done if done >= total / 10 else 1))
 
 
 class Jobs:

@@ -87,7 +87,7 @@ def make_server(app: ASGIApp) -> Server:
             app,
             http=Connection,
             ws="none",
-            log_level="warning",
+            log_level="error",  # warnings tell of requests that are refused anyway
             access_log=False,
             server_header=False,
             proxy_headers=False,

@@ -113,8 +113,12 @@ export function aboutVolume(meta) {
       facts.push([name, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : String(value)]);
   }
   const { tokens, upscale } = meta.sidecar ?? {};
-  if (tokens) facts.push(["Token steps", tokens.steps], ["Guidance", tokens.guidance]);
-  if (upscale) facts.push(["Upscaling steps", upscale.steps]);
+  for (const [name, value] of [
+    ["Token steps", tokens?.steps],
+    ["Guidance", tokens?.guidance],
+    ["Upscaling steps", upscale?.steps],
+  ])
+    if (typeof value === "number") facts.push([name, value]);
   if (meta.hu && !meta.is_made) facts.push(["HU", meta.hu]);
   return el(
     "aside",

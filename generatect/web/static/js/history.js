@@ -15,7 +15,7 @@ export function card(entry) {
       className: "card",
       title: entry.title,
       data: { volume: entry.volume },
-      "aria-current": String(decodeURIComponent(location.hash).endsWith(entry.volume)),
+      "aria-current": String(location.hash.endsWith(`/${encodeURIComponent(entry.volume)}`)),
       onclick: () => (location.hash = `#/view/${encodeURIComponent(entry.volume)}`),
     },
     el("img", { src: `/api/thumbnail?${new URLSearchParams(source)}`, alt: "", loading: "lazy" }),
