@@ -1,7 +1,6 @@
 """Volumes as files to keep."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,6 @@ from generatect.errors import InputError
 from generatect.web.library import Library
 from generatect.web.patience import patiently
 from generatect.web.within import is_file_within, open_file
-
-CHUNK_BYTES = 1 << 20
 
 
 def streamed(volume: CTVolume, description: str, headers: dict[str, str] | None = None) -> Response:
@@ -62,17 +59,9 @@ def download(request: Request) -> Response:
 
 
 def _kept(path: Path, name: str) -> Response:
-    """A file from the disk: the one that is there now, whatever takes its place meanwhile."""
-    file = open_file(path)
-    size = os.fstat(file.fileno()).st_size
-
-    def content() -> Iterator[bytes]:
-        with file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-
-    headers = {"Content-Length": str(size), **_attachment(name)}
-    return StreamingResponse(content(), headers=headers, media_type="application/octet-stream")
+    """A file from the disk, read at one blow: another may be written over it while it is sent."""
+    with open_file(path) as file:
+        return _sent(file.read(), name)
 
 
 def _sent(content: bytes, name: str) -> Response:

@@ -27,10 +27,10 @@ def made(folder: Path) -> list[dict[str, Any]]:
 
 
 def _entries(folder: Path) -> Iterator[dict[str, Any]]:
-    paths = (path for path in folder.glob("[!.]*.nii.gz") if is_file_within(path, folder))
+    paths = folder.glob("[!.]*.nii.gz")
     dated = [(modified, path) for path in paths if (modified := _modified(path)) is not None]
     for modified, path in sorted(dated, reverse=True):
-        sidecar = read_sidecar(path, folder)
+        sidecar = read_sidecar(path, folder) if is_file_within(path, folder) else {}
         if sidecar:
             with contextlib.suppress(OSError):  # removed just now
                 yield _described(path, modified, sidecar)
