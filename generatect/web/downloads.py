@@ -13,6 +13,7 @@ from generatect.ct.animation import write_gif
 from generatect.ct.nifti import nifti_bytes
 from generatect.ct.preview import montage
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import without_ending
 from generatect.errors import InputError
 from generatect.web.library import Library
 from generatect.web.patience import patiently
@@ -34,9 +35,9 @@ def download(request: Request) -> Response:
     library: Library = request.app.state.studio.library
     volume_id, kind = (request.query_params.get(key, "") for key in ("volume", "format"))
     path, about = library.path(volume_id), library.about(volume_id)
-    name = _plain(volume_id.rpartition("/")[2].removesuffix(".gz").removesuffix(".nii"), volume_id)
+    name = _plain(without_ending(volume_id.rpartition("/")[2]), volume_id)
     made = path if path is not None and volume_id.startswith("made/") else None
-    picture = made and made.with_name(f"{made.name.removesuffix('.nii.gz')}.png")
+    picture = made and made.with_name(f"{without_ending(made.name)}.png")
     if kind == "nifti" and made:
         return _kept(made, f"{name}.nii.gz")
     if kind == "nifti":

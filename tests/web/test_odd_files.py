@@ -146,7 +146,13 @@ def test_links_that_lead_out_are_refused_on_every_road(served, folder, outside):
     (folder / "series").mkdir()
     for path in sorted(outside.glob("*.dcm")):
         (folder / "series" / path.name).symlink_to(path)
-    for volume_id in (f"{here}/link.nii.gz", f"{here}/series", "made/link"):
+    (folder / "store").mkdir()  # within the opened folder, but not within what leads to it
+    (folder / "store" / "out").symlink_to(outside)
+    for name, target in (("linked", outside), ("twice", folder / "store"), ("root", "/")):
+        (folder / name).mkdir()
+        (folder / name / "slices").symlink_to(target)
+    series = [f"{here}/{name}" for name in ("series", "linked", "twice", "root")]
+    for volume_id in (f"{here}/link.nii.gz", *series, "made/link"):
         for address in ("volume", "nifti", "thumbnail", "file", "slice"):
             answer = served.ask(f"/api/{address}?volume={volume_id}&format=nifti&plane=axial&index=0")
             assert answer.status == 400, (volume_id, address)
@@ -168,12 +174,18 @@ def test_links_within_the_folder_are_followed_on_every_road(served, folder):
     (folder / "good.json").rename(store / "v.json")
     (folder / "good.nii.gz").symlink_to(store / "v.nii.gz")
     (folder / "good.json").symlink_to(store / "v.json")
-    save(store, series_of())
-    (folder / "series").mkdir()
-    for path in sorted(store.glob("*.dcm")):
+    (store / "slices").mkdir()
+    save(store / "slices", series_of())
+    for name in ("series", "linked"):
+        (folder / name).mkdir()
+    for path in sorted((store / "slices").glob("*.dcm")):
         (folder / "series" / path.name).symlink_to(path)
+    (folder / "series" / "gone.dcm").symlink_to(store / "gone.dcm")
+    (folder / "linked" / "slices").symlink_to(store / "slices")
+    (folder / "linked" / "again").symlink_to(folder / "linked")
     assert describe(served, f"files/0/{folder.name}/good.nii.gz")["text"] == "A nodule."
-    assert describe(served, f"files/0/{folder.name}/series")["shape_zyx"] == [5, 6, 8]
+    for name in ("series", "linked"):
+        assert describe(served, f"files/0/{folder.name}/{name}")["shape_zyx"] == [5, 6, 8]
 
 
 @pytest.mark.parametrize("name", ["good.json", "t.csv", "t.xlsx"])
