@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import socket
 from urllib.parse import quote, urlencode
 
@@ -120,20 +121,26 @@ def request(dice: random.Random, ids: list[str], places: list[str]) -> tuple[str
     return "GET", f"/api/{dice.choice(ADDRESSES)}?{urlencode(given, errors='surrogatepass')}", None
 
 
-@pytest.mark.parametrize("seed", range(1))
-def test_nothing_random_breaks_it(served, tmp_path, seed, capfd):
-    dice = random.Random(seed)
+@pytest.fixture
+def odd(served):
+    """An opened folder of its own."""
+    yield served.folder / "odd"
+    shutil.rmtree(served.folder / "odd")
+
+
+def test_nothing_random_breaks_it(served, odd, tmp_path, capfd):
+    dice = random.Random(0)
     write_nifti(tmp_path / "v.nii.gz", noisy((6, 24, 20)))
     volume = (tmp_path / "v.nii.gz").read_bytes()
     for ending in ENDINGS:
         (tmp_path / f"secret{ending}").write_text(json.dumps({"notice": SECRET, "prompt": SECRET}))
     write_nifti(tmp_path / "secret.nii.gz", noisy((6, 24, 20)))
-    fill(dice, served.folder / f"odd{seed}", tmp_path, volume)
+    fill(dice, odd, tmp_path, volume)
     fill(dice, served.output, tmp_path, volume)
-    listed = served.ask(f"/api/folder?place=0/odd{seed}").json
+    listed = served.ask("/api/folder?place=0/odd").json
     history = served.ask("/api/history").json
     ids = [entry["volume"] for entry in [*listed["volumes"], *history]] + ["phantom/1"]
-    places = [entry["place"] for entry in listed["folders"]] + ["0", f"0/odd{seed}"]
+    places = [entry["place"] for entry in listed["folders"]] + ["0", "0/odd"]
     for _ in range(NUM_REQUESTS):
         method, path, body = request(dice, ids, places)
         answer = served.ask(path, method=method, body=body)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -38,7 +39,8 @@ def folder(served, tmp_path):
     folder.mkdir()
     write_nifti(folder / "good.nii.gz", noisy((6, 24, 20)))
     (folder / "good.json").write_text(json.dumps(SIDECAR))
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # other tests look at the same opened folder
 
 
 @pytest.fixture

@@ -238,6 +238,7 @@ def test_a_narrow_page_has_no_width_to_spare_and_a_replaced_file_is_shown_anew(b
     assert page.inner_text("#message") == "The file has changed; this is what it holds now."
     seen.wrong.clear()  # the browser itself notes the status 409
     seen.close()
+    path.unlink()
 
 
 def test_a_large_volume_opens_and_scrolls_without_webgl(browser, live, shots):
