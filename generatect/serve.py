@@ -4,8 +4,6 @@ import secrets
 import socket
 from typing import Any
 
-import uvicorn
-
 from generatect.config.check import check_arguments
 from generatect.config.command import run_command
 from generatect.ct.hounsfield import require_policy
@@ -17,6 +15,7 @@ from generatect.placement import pick_precision
 from generatect.web.app import make_app
 from generatect.web.folders import Folders
 from generatect.web.history import sweep
+from generatect.web.server import make_server
 from generatect.web.studio import Studio
 
 
@@ -87,18 +86,8 @@ def serve(
         token, port = secrets.token_urlsafe(24), listener.getsockname()[1]
         print(f"open http://127.0.0.1:{port}/?token={token}")
         print("only this machine can reach it, and only with this address; Ctrl-C ends it", flush=True)
-        settings = uvicorn.Config(
-            make_app(studio, token, port),
-            http="h11",
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-        )
         try:
-            uvicorn.Server(settings).run(sockets=[listener])
+            make_server(make_app(studio, token, port)).run(sockets=[listener])
         finally:
             studio.jobs.close()
     finally:

@@ -60,6 +60,18 @@ def test_all_views_are_written(command, scan, tmp_path):
         assert walk.n_frames == 24
 
 
+def test_a_name_that_is_not_utf8_and_half_a_character_in_a_sidecar_are_spelled_by_escapes(command, scan, tmp_path):
+    scan.rename(scan.with_name("Erg\udcfcsse.nii.gz"))
+    said = '{"notice": "SYNTHETIC", "prompt": "half \\ud83d", "seed": NaN}'
+    scan.with_name("a scan.json").write_text(said)
+    scan.with_name("a scan.json").rename(scan.with_name("Erg\udcfcsse.json"))
+    ended = command("render", f"input={scan.parent}", f"output={tmp_path / 'out'}", "views=[html,montage]")
+    assert ended.code == 0, ended.err
+    page = (tmp_path / "out" / "Erg\udcfcsse.html").read_text(encoding="utf-8")
+    assert "<title>Erg\\udcfcsse</title>" in page
+    assert json.loads(re.search(r'id="meta">(.*?)</script>', page, re.DOTALL)[1])["text"] == "half \\ud83d"
+
+
 def test_files_may_be_named_as_they_are(scan, tmp_path):
     run = [sys.executable, "-m", "generatect.render", scan, f"output={tmp_path / 'out'}", "views=[montage]"]
     ended = subprocess.run(run, capture_output=True, text=True, timeout=120)

@@ -4,23 +4,29 @@ import sys
 import traceback
 from pathlib import Path
 
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from generatect import __version__
+from generatect.config.one_line import one_line
 from generatect.errors import InputError
-from generatect.web import history, volumes
+from generatect.web import downloads, history, volumes
+from generatect.web.answers import Answer
 from generatect.web.bodies import TooLargeError, read_body, read_json
 from generatect.web.jobs import FullError, Job
+from generatect.web.library import ChangedError
+from generatect.web.patience import NUM_THREADS, patiently
 from generatect.web.security import Guard
 from generatect.web.studio import Studio
 from generatect.web.wishes import read_options, read_wish
 
 STATIC = Path(__file__).with_name("static")
+STATUS = {TooLargeError: 413, FullError: 429, ChangedError: 409}
 
 
 def make_app(studio: Studio, token: str, port: int) -> Guard:
@@ -39,15 +45,16 @@ def make_app(studio: Studio, token: str, port: int) -> Guard:
         Route("/api/jobs", _submit, methods=["POST"]),
         Route("/api/jobs/{id}", _cancel, methods=["DELETE"]),
         Route("/api/jobs/{id}/picture", _picture),
-        Route("/api/history", _history),
-        Route("/api/folder", _folder),
+        Route("/api/history", patiently(_history)),
+        Route("/api/folder", patiently(_folder)),
         Route("/api/uploads", _upload, methods=["POST"]),
         *volumes.ROUTES,
+        *downloads.ROUTES,
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    errors = {InputError: _refused, TooLargeError: _refused, FullError: _refused, 404: _missing, 405: _missing}
+    errors = {InputError: _refused, OSError: _unusable, MemoryError: _unusable, 404: _missing, 405: _missing}
     app = Starlette(routes=routes, exception_handlers={**errors, Exception: _broken})
-    app.state.studio = studio
+    app.state.studio, app.state.disks = studio, CapacityLimiter(NUM_THREADS)
     return Guard(app, token, port)
 
 
@@ -62,7 +69,7 @@ async def _index(_request: Request) -> Response:
 def _about(request: Request) -> Response:
     studio = _studio(request)
     grid = studio.model.preset.upscaled_grid
-    return JSONResponse(
+    return Answer(
         {
             "version": __version__,
             "notice": studio.model.notice,
@@ -84,7 +91,7 @@ def _about(request: Request) -> Response:
 def _cost(request: Request) -> Response:
     studio, given = _studio(request), request.query_params
     numbers = {key: _number(given[key]) for key in ("steps", "guidance", "upscale_steps") if key in given}
-    return JSONResponse({"cost": studio.cost(*read_options(numbers, studio.tokens, studio.upscale))})
+    return Answer({"cost": studio.cost(*read_options(numbers, studio.tokens, studio.upscale))})
 
 
 def _number(text: str) -> int | float | None:
@@ -95,7 +102,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _jobs(request: Request) -> Response:
-    return JSONResponse([job.described() for job in _studio(request).jobs.listing()])
+    return Answer([job.described() for job in _studio(request).jobs.listing()])
 
 
 async def _submit(request: Request) -> Response:
@@ -106,7 +113,7 @@ async def _submit(request: Request) -> Response:
             return studio.reconstruct(str(content.get("volume")))
         return studio.generate(read_wish(content, studio.tokens, studio.upscale))
 
-    return JSONResponse((await run_in_threadpool(submit)).described(), 201)
+    return Answer((await run_in_threadpool(submit)).described(), 201)
 
 
 def _job(request: Request) -> Job:
@@ -119,7 +126,7 @@ def _job(request: Request) -> Job:
 def _cancel(request: Request) -> Response:
     job = _job(request)
     _studio(request).jobs.cancel(job)
-    return JSONResponse(job.described())
+    return Answer(job.described())
 
 
 def _picture(request: Request) -> Response:
@@ -130,13 +137,13 @@ def _picture(request: Request) -> Response:
 
 
 def _history(request: Request) -> Response:
-    return JSONResponse(history.made(_studio(request).output))
+    return Answer(history.made(_studio(request).output))
 
 
 def _folder(request: Request) -> Response:
     folders, place = _studio(request).folders, request.query_params.get("place", "")
     listing = folders.listing(place)
-    return JSONResponse(
+    return Answer(
         {
             "folders": [{"name": name, "place": f"{place}/{name}"} for name in listing.folders],
             "volumes": [{"name": name, "volume": f"files/{place}/{name}"} for name in listing.volumes],
@@ -149,18 +156,24 @@ async def _upload(request: Request) -> Response:
     studio = _studio(request)
     content = await read_body(request, studio.max_upload_bytes)
     name = Path(request.query_params.get("name", "").replace("\\", "/")).name
-    return JSONResponse({"volume": await run_in_threadpool(studio.library.open, name, content)}, 201)
+    return Answer({"volume": await run_in_threadpool(studio.library.open, name, content)}, 201)
 
 
 def _refused(_request: Request, error: Exception) -> Response:
-    status = 413 if isinstance(error, TooLargeError) else 429 if isinstance(error, FullError) else 400
-    return JSONResponse({"error": str(error)}, status, {"Connection": "close"} if status == 413 else None)
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+    return Answer({"error": str(error)}, status, {"Connection": "close"} if status == 413 else None)
+
+
+def _unusable(_request: Request, error: Exception) -> Response:
+    """For what the machine refuses: a file that was removed just now, a full disk, too little memory."""
+    reason = one_line(error) if isinstance(error, OSError) else "This needs more memory than there is."
+    return Answer({"error": reason}, 400)
 
 
 def _missing(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "There is nothing at this address."}, 404)
+    return Answer({"error": "There is nothing at this address."}, 404)
 
 
 def _broken(_request: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
-    return JSONResponse({"error": "The server met an error of its own; its terminal says more."}, 500)
+    return Answer({"error": "The server met an error of its own; its terminal says more."}, 500)

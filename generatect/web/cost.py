@@ -39,11 +39,19 @@ def measure(model: TextToCT, tokens: TokenOptions, upscale: UpscaleOptions) -> R
     return Rates(token_seconds, slice_seconds)
 
 
+def expect(model: TextToCT, rates: Rates, tokens: TokenOptions, upscale: UpscaleOptions) -> dict[str, float]:
+    """Seconds of each stage of one volume."""
+    num_slices = model.preset.upscaled_grid.shape_zyx[0]
+    return {
+        "tokens": rates.token_seconds * tokens.steps * _evaluations(tokens.guidance),
+        "slices": rates.slice_seconds * num_slices * upscale.steps * _evaluations(upscale.guidance),
+    }
+
+
 def describe(model: TextToCT, rates: Rates, tokens: TokenOptions, upscale: UpscaleOptions) -> str:
     """The cost of one volume, in words."""
     z, y, x = model.preset.upscaled_grid.shape_zyx
-    seconds = rates.token_seconds * tokens.steps * _evaluations(tokens.guidance)
-    seconds += rates.slice_seconds * z * upscale.steps * _evaluations(upscale.guidance)
+    seconds = sum(expect(model, rates, tokens, upscale).values())
     return (
         f"about {duration(seconds)} on {model.device}, for {z} × {y} × {x} voxels, at most {z * y * x * 2 / 1e6:.0f} MB"
     )

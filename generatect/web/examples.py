@@ -40,19 +40,18 @@ class Examples:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.pairs = PhantomPairs(num=NUM_PHANTOMS, seed=SEED, wording="heldout", native_shape_zyx=grid.shape_zyx)
+        self.ids = {f"phantom/{index + 1}": index for index in range(NUM_PHANTOMS)}  # numbered as their titles are
 
     def listing(self) -> list[Example]:
         """All of them."""
         written = [Example(title, text, None) for title, text in WRITTEN.items()]
-        phantoms = [
-            Example(f"Phantom {index + 1}", self.pairs.text(index), f"phantom/{index}") for index in range(NUM_PHANTOMS)
-        ]
+        phantoms = [Example(f"Phantom {index + 1}", self.pairs.text(index), name) for name, index in self.ids.items()]
         return written + phantoms
 
-    def truth(self, index: int) -> CTVolume:
-        """The phantom of an example."""
-        return render(self.pairs.case(index), self.grid, self.pairs.noise_hu)
+    def truth(self, volume_id: str) -> CTVolume:
+        """The phantom of an id."""
+        return render(self.pairs.case(self.ids[volume_id]), self.grid, self.pairs.noise_hu)
 
-    def text(self, index: int) -> tuple[str, str]:
+    def text(self, volume_id: str) -> tuple[str, str]:
         """The report of a phantom, and its notice."""
-        return self.pairs.text(index), PHANTOM_NOTICE
+        return self.pairs.text(self.ids[volume_id]), PHANTOM_NOTICE

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from generatect.config.one_line import one_line
 from generatect.errors import InputError
+from generatect.progress import duration
 
 MAX_KEPT = 30
 """Jobs that have ended and are still told about."""
@@ -36,6 +38,7 @@ class Job:
         title: the report, or what is reconstructed.
         settings: seed, steps and the like, to show.
         work: does it, reports to this job and returns the id of the volume made.
+        expected: stages → seconds that they are expected to take; empty while that is not known.
         state: "waiting", "running", "done", "cancelled" or "failed".
         stages: what is being done → (units done, units in all), in the order in which they began.
         error: one sentence, where it failed.
@@ -48,6 +51,7 @@ class Job:
     title: str
     settings: dict[str, Any]
     work: Callable[["Job"], str]
+    expected: Callable[[], dict[str, float]] = dict
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     state: str = "waiting"
     stages: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -85,6 +89,7 @@ class Job:
     def described(self) -> dict[str, Any]:
         """What the page shows."""
         seconds = None if self.started is None else (self.ended or time.monotonic()) - self.started
+        stages = list(self.stages.items())  # at one blow: the worker begins another one meanwhile
         return {
             "id": self.id,
             "kind": self.kind,
@@ -92,12 +97,22 @@ class Job:
             "settings": self.settings,
             "state": self.state,
             "stopping": self.stop.is_set() and self.state == "running",
-            "stages": [{"label": label, "done": done, "total": total} for label, (done, total) in self.stages.items()],
+            "stages": [{"label": label, "done": done, "total": total} for label, (done, total) in stages],
             "error": self.error,
             "volume": self.volume,
             "pictures": self.num_pictures,
             "seconds": seconds,
+            "left": None if seconds is None or self.state != "running" else self._left(seconds, stages),
         }
+
+    def _left(self, seconds: float, stages: list[tuple[str, tuple[int, int]]]) -> str | None:
+        """How long it will still take: at the pace of what is done, once that is a tenth."""
+        expected = self.expected()
+        if not expected:
+            return None
+        total = sum(expected.values())
+        done = sum(expected.get(label, 0) * part / whole for label, (part, whole) in stages)
+        return duration((total - done) * (seconds / done if done >= total / 10 else 1))
 
 
 class Jobs:
@@ -170,8 +185,8 @@ class Jobs:
                 state = "done"
             except CancelledError:
                 state = "cancelled"
-            except InputError as error:
-                state, job.error = "failed", str(error)
+            except (InputError, OSError) as error:
+                state, job.error = "failed", one_line(error)
             except Exception as error:  # the page lives on, and says so
                 traceback.print_exc(file=sys.stderr)
                 state, job.error = "failed", f"It broke off ({type(error).__name__}); the terminal says more."

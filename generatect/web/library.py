@@ -1,15 +1,16 @@
 """Volumes by their ids, wherever they come from, kept in memory while they are looked at.
 
 An id is "made/NAME" (in the output folder), "files/NUMBER/PATH" (in an opened folder), "phantom/NUMBER" (the truth of
-an example) or "opened/NUMBER" (sent by the browser, kept nowhere but here).
+an example, from 1) or "opened/NUMBER" (sent by the browser, kept nowhere but here). Names are spelled as in
+`generatect.web.names`. What is kept of a file is kept under its state, so that a file that is replaced is read anew.
 """
 
+import base64
+import contextlib
 import itertools
-import re
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,42 @@ import numpy as np
 from generatect.ct.difference import difference
 from generatect.ct.scan import read_scan
 from generatect.ct.volume import CTVolume
+from generatect.data.inspection.thumbnail import thumbnail
 from generatect.errors import InputError
-from generatect.web.examples import NUM_PHANTOMS, Examples
+from generatect.files import sha256_of_file
+from generatect.web.examples import Examples
 from generatect.web.folders import Folders
+from generatect.web.memory import Memory
+from generatect.web.names import meant_in_folder, spelled
+from generatect.web.state import state_of
 from generatect.web.texts import find_text, read_sidecar
+from generatect.web.within import is_file_within
 
-MAX_CACHED_BYTES = 2_000_000_000
+MAX_VOLUME_BYTES, MAX_THUMBNAIL_BYTES = 2_000_000_000, 10_000_000
 MAX_OPENED = 4
-_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,200}")
+
+
+class ChangedError(InputError):
+    """The file is no longer the one that the page shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A volume as int16, as it is sent and written, and why its stored values are taken as HU."""
+
+    volume: CTVolume
+    hu: str | None
 
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a volume besides its voxels."""
+    """What is known of a volume besides its voxels; `doubt` says why its text may be of other voxels."""
 
     title: str
     notice: str | None = None
     text: str | None = None
     sidecar: dict[str, Any] = field(default_factory=dict)
-    hu: str | None = None
+    doubt: str | None = None
 
 
 class Library:
@@ -52,30 +70,65 @@ class Library:
 
     def __init__(self, output: Path, folders: Folders, examples: Examples, hu_policy: str) -> None:
         self.output, self.folders, self.examples, self.hu_policy = output, folders, examples, hu_policy
-        self.kept: OrderedDict[tuple[str, ...], CTVolume] = OrderedDict()
-        self.opened: OrderedDict[str, tuple[str, CTVolume]] = OrderedDict()
-        self.hu_reasons: dict[str, str] = {}
+        self.kept = Memory[Seen](lambda seen: seen.volume.voxels_hu.nbytes, MAX_VOLUME_BYTES)
+        self.thumbnails = Memory[bytes](len, MAX_THUMBNAIL_BYTES)
+        self.hashes = Memory[str](len, MAX_THUMBNAIL_BYTES)
+        self.opened: OrderedDict[str, tuple[str, Seen]] = OrderedDict()
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
-        self.reading: dict[tuple[str, ...], threading.Lock] = {}
 
-    def volume(self, volume_id: str) -> CTVolume:
-        """The volume of an id; read once while memory lasts.
+    def volume(self, volume_id: str, state: str | None = None) -> CTVolume:
+        """The volume of an id; see `seen`."""
+        return self.seen(volume_id, state).volume
+
+    def seen(self, volume_id: str, state: str | None = None) -> Seen:
+        """The volume of an id; read once while memory lasts and the file stays.
+
+        Args:
+            volume_id: which one.
+            state: what `state` said when the page was told of it; None: it may be any.
+
+        Raises:
+            InputError: there is no such volume, or it cannot be read.
+            ChangedError: it is in another state.
+        """
+        opened = self.opened.get(volume_id)
+        if opened is not None:
+            return opened[1]
+        found = self._state(volume_id, state)
+        return self.kept.get((volume_id, found), lambda: self._read(volume_id))
+
+    def change(self, first: str, second: str, states: tuple[str | None, str | None] = (None, None)) -> CTVolume:
+        """What differs between two volumes, on the grid of the first; their states as in `seen`.
+
+        Raises:
+            InputError: there is no such volume, or the two cannot be compared.
+            ChangedError: one of them is in another state.
+        """
+        found = self._state(first, states[0]), self._state(second, states[1])
+        volumes = self.volume(first, found[0]), self.volume(second, found[1])
+        return self.kept.get((first, second, *found), lambda: Seen(difference(*volumes), None)).volume
+
+    def thumbnail(self, volume_id: str) -> bytes:
+        """A small JPEG of a volume.
 
         Raises:
             InputError: there is no such volume, or it cannot be read.
         """
-        if volume_id in self.opened:
-            return self.opened[volume_id][1]
-        return self._cached((volume_id,), lambda: self._read(volume_id))
+        key = volume_id, self.state(volume_id)
+        return self.thumbnails.get(key, lambda: base64.b64decode(thumbnail(self.volume(volume_id))))
 
-    def change(self, first: str, second: str) -> CTVolume:
-        """What differs between two volumes, on the grid of the first.
+    def state(self, volume_id: str) -> str:
+        """What changes when the file of a volume does; "" where it has none.
 
         Raises:
-            InputError: there is no such volume, or the two cannot be compared.
+            InputError: there is no such volume.
         """
-        return self._cached((first, second), lambda: difference(self.volume(first), self.volume(second)))
+        path = self.path(volume_id)
+        try:
+            return "" if path is None else state_of(path)
+        except OSError as error:  # removed just now
+            raise InputError("There is no such volume here.") from error
 
     def path(self, volume_id: str) -> Path | None:
         """The file or folder of a volume; None: it is none.
@@ -86,11 +139,12 @@ class Library:
         kind, _, place = volume_id.partition("/")
         if kind == "files":
             return self.folders.volume_path(place)
-        if kind == "made" and _NAME.fullmatch(place):
-            path = self.output / f"{place}.nii.gz"
-            if path.is_file():
-                return path
-        elif (kind == "phantom" and place in map(str, range(NUM_PHANTOMS))) or volume_id in self.opened:
+        if kind == "made":
+            with contextlib.suppress(ValueError):  # it is no name
+                path = self.output / f"{meant_in_folder(place)}.nii.gz"
+                if is_file_within(path, self.output):
+                    return path
+        elif volume_id in self.opened or volume_id in self.examples.ids:
             return None
         raise InputError("There is no such volume here.")
 
@@ -100,22 +154,22 @@ class Library:
         Raises:
             InputError: there is no such volume.
         """
+        opened = self.opened.get(volume_id)
+        if opened is not None:
+            return About(opened[0])
         path = self.path(volume_id)
-        hu = self.hu_reasons.get(volume_id)
         if path is None:
-            if volume_id in self.opened:
-                return About(self.opened[volume_id][0], hu=hu)
-            text, notice = self.examples.text(int(volume_id.partition("/")[2]))
-            return About(f"True phantom {int(volume_id.partition('/')[2]) + 1}", notice, text)
-        sidecar = read_sidecar(path)
+            text, notice = self.examples.text(volume_id)
+            return About(f"True phantom {volume_id.partition('/')[2]}", notice, text)
+        root, name = self._root(volume_id), spelled(path.name)
+        sidecar = read_sidecar(path, root)
         if sidecar:
             prompt = sidecar.get("prompt")
-            title = path.name if volume_id.startswith("files/") else "Generated" if prompt else "Reconstruction"
-            return About(title, sidecar["notice"], prompt if isinstance(prompt, str) else None, sidecar, hu)
-        number = volume_id.split("/")[1]
-        root = self.folders.roots[int(number)] if volume_id.startswith("files/") else self.output
-        text, notice = find_text(path, root)
-        return About(path.name, notice, text, {}, hu)
+            title = name if volume_id.startswith("files/") else "Generated" if prompt else "Reconstruction"
+            text = prompt if isinstance(prompt, str) else None
+            return About(title, sidecar["notice"], text, sidecar, self._doubt(volume_id, path, sidecar))
+        text, notice = find_text(path, root, within=root)
+        return About(name, notice, text)
 
     def open(self, name: str, content: bytes) -> str:
         """Reads a NIfTI file that the browser sent, and returns its id. It lies on disk only while it is read.
@@ -133,45 +187,42 @@ class Library:
                 raise InputError(str(error).replace(f"{path}: ", "The file: ")) from error
         with self.lock:
             volume_id = f"opened/{next(self.numbers)}"
-            self.opened[volume_id] = (name[:200] or "Opened file", _small(scan.volume))
-            self.hu_reasons[volume_id] = scan.hu.reason
+            self.opened[volume_id] = (name[:200] or "Opened file", Seen(_small(scan.volume), scan.hu.reason))
             while len(self.opened) > MAX_OPENED:
                 self.opened.popitem(last=False)
         return volume_id
 
-    def _read(self, volume_id: str) -> CTVolume:
+    def _state(self, volume_id: str, wanted: str | None) -> str:
+        """The state of a volume, where it is the one that is wanted, or any is."""
+        found = self.state(volume_id)
+        if wanted not in (None, found):
+            raise ChangedError("The file has changed since it was opened.")
+        return found
+
+    def _root(self, volume_id: str) -> Path:
+        """The folder that nothing of a volume on disk may lie outside of."""
+        kind, _, place = volume_id.partition("/")
+        return self.folders.root(place) if kind == "files" else self.output
+
+    def _read(self, volume_id: str) -> Seen:
         path = self.path(volume_id)
         if path is None:
-            return _small(self.examples.truth(int(volume_id.partition("/")[2])))
+            return Seen(_small(self.examples.truth(volume_id)), None)
         policy = "already_hu" if volume_id.startswith("made/") else self.hu_policy
         scan = read_scan(path, hu_policy=policy)
-        self.hu_reasons[volume_id] = scan.hu.reason
-        return _small(scan.volume)
+        return Seen(_small(scan.volume), scan.hu.reason)
 
-    def _cached(self, key: tuple[str, ...], make: Callable[[], CTVolume]) -> CTVolume:
-        with self.lock:
-            if key in self.kept:
-                self.kept.move_to_end(key)
-                return self.kept[key]
-            reading = self.reading.setdefault(key, threading.Lock())
-        with reading:  # a second request for the same volume waits for the first
-            with self.lock:
-                if key in self.kept:
-                    return self.kept[key]
-            try:
-                volume = make()
-            finally:
-                with self.lock:
-                    self.reading.pop(key, None)
-            with self.lock:
-                self.kept[key] = volume
-                while len(self.kept) > 1 and sum(v.voxels_hu.nbytes for v in self.kept.values()) > MAX_CACHED_BYTES:
-                    self.kept.popitem(last=False)
-        return volume
+    def _doubt(self, volume_id: str, path: Path, sidecar: dict[str, Any]) -> str | None:
+        """Why a sidecar may belong to other voxels: it states the hash of another file."""
+        stated = sidecar.get("volume_sha256")
+        if not isinstance(stated, str) or path.is_dir():
+            return None
+        found = self.hashes.get((volume_id, self.state(volume_id)), lambda: sha256_of_file(path))
+        return None if found == stated else "The file has changed since this was written of it: its SHA-256 is another."
 
 
 def _small(volume: CTVolume) -> CTVolume:
-    """The volume as int16, as it is sent and written."""
+    """The volume as int16."""
     if volume.voxels_hu.dtype == np.int16:
         return volume
     limits = np.iinfo(np.int16)

@@ -6,7 +6,7 @@ from typing import Any
 
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.web import making
-from generatect.web.cost import Rates, describe, measure
+from generatect.web.cost import Rates, describe, expect, measure
 from generatect.web.examples import Examples
 from generatect.web.folders import Folders
 from generatect.web.jobs import Job, Jobs
@@ -57,15 +57,16 @@ class Studio:
         """
         settings = {
             "seed": wish.seed,
-            "steps": wish.tokens.steps,
+            "token steps": wish.tokens.steps,
             "guidance": wish.tokens.guidance,
-            "upscale steps": wish.upscale.steps,
+            "upscaling steps": wish.upscale.steps,
         }
         return self._queue(
             "generate",
             wish.prompt,
             settings,
             lambda job: f"made/{making.generate(self.model, wish, self.output, job)}",
+            lambda: {} if self.rates is None else expect(self.model, self.rates, wish.tokens, wish.upscale),
         )
 
     def reconstruct(self, volume_id: str) -> Job:
@@ -84,8 +85,15 @@ class Studio:
 
         return self._queue("reconstruct", title, {}, work)
 
-    def _queue(self, kind: str, title: str, settings: dict[str, Any], work: Callable[[Job], str]) -> Job:
-        job = Job(kind, title, settings, work)
+    def _queue(
+        self,
+        kind: str,
+        title: str,
+        settings: dict[str, Any],
+        work: Callable[[Job], str],
+        expected: Callable[[], dict[str, float]] = dict,
+    ) -> Job:
+        job = Job(kind, title, settings, work, expected)
         self.jobs.submit(job)
         return job
 

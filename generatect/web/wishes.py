@@ -1,6 +1,5 @@
 """What the page asks for, checked."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +28,12 @@ def read_wish(content: dict[str, Any], tokens: TokenOptions, upscale: UpscaleOpt
         raise InputError("Write a report first, or pick an example.")
     if len(prompt) > MAX_PROMPT or "\0" in prompt:
         raise InputError(f"The report has {len(prompt)} characters; expected plain text of at most {MAX_PROMPT}.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"The report holds half a character at position {error.start + 1}; type it anew.") from error
     chosen_tokens, chosen_upscale = read_options(content, tokens, upscale)
-    return Wish(prompt.strip(), _whole(content.get("seed", 0), "seed", 0, 2**32 - 1), chosen_tokens, chosen_upscale)
+    return Wish(prompt.strip(), _whole(content.get("seed", 0), "Seed", 0, 2**32 - 1), chosen_tokens, chosen_upscale)
 
 
 def read_options(
@@ -41,18 +44,21 @@ def read_options(
     Raises:
         InputError: one of them cannot be used.
     """
-    steps = _whole(content.get("steps", tokens.steps), "steps", 1, MAX_STEPS)
-    upscale_steps = _whole(content.get("upscale_steps", upscale.steps), "upscale steps", 1, MAX_STEPS)
+    steps = _whole(content.get("steps", tokens.steps), "Token steps", 1, MAX_STEPS)
+    upscale_steps = _whole(content.get("upscale_steps", upscale.steps), "Upscaling steps", 1, MAX_STEPS)
     guidance = content.get("guidance", tokens.guidance)
-    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or not math.isfinite(guidance):
-        raise InputError("guidance: expected a number.")
-    if not 0 <= guidance <= MAX_GUIDANCE:
-        raise InputError(f"guidance {guidance:g}: expected a number from 0 to {MAX_GUIDANCE}.")
+    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or not 0 <= guidance <= MAX_GUIDANCE:
+        raise InputError(f"Guidance{_shown(guidance)}: expected a number from 0 to {MAX_GUIDANCE}.")
     return replace(tokens, steps=steps, guidance=float(guidance)), replace(upscale, steps=upscale_steps)
 
 
 def _whole(value: object, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        shown = f" {value}" if isinstance(value, int | float) else ""
-        raise InputError(f"{name}{shown}: expected a whole number from {low} to {high}.")
+        raise InputError(f"{name}{_shown(value)}: expected a whole number from {low} to {high}.")
     return value
+
+
+def _shown(value: object) -> str:
+    """A number that somebody may have meant, to be quoted; nothing else, and none of hundreds of digits."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f" {value:.15g}" if is_number and abs(value) < 1e16 else ""

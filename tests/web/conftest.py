@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 
 from generatect.ct.nifti import write_nifti
 from generatect.ct.volume import CTVolume
@@ -26,6 +25,7 @@ from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.serve import _listen
 from generatect.web.app import make_app
 from generatect.web.folders import Folders
+from generatect.web.server import make_server
 from generatect.web.studio import Studio
 
 TOKEN = "a-token-for-tests"
@@ -134,9 +134,7 @@ def served(model, browsed, tmp_path_factory) -> Iterator[Served]:
         model, output, Folders([str(browsed)]), TokenOptions(), UpscaleOptions(steps=1), "auto", 2, 2_000_000
     )
     app = make_app(studio, TOKEN, port)
-    server = uvicorn.Server(
-        uvicorn.Config(app, http="h11", ws="none", log_level="warning", timeout_graceful_shutdown=1)
-    )
+    server = make_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     yield Served(port, TOKEN, output, browsed, studio=studio)

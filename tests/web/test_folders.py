@@ -1,6 +1,7 @@
 """What is listed of the opened folders, and what is known of a volume in them."""
 
 import json
+import os
 
 import pytest
 
@@ -92,3 +93,19 @@ def test_a_sidecar_is_read_unless_it_is_huge(root):
     assert read_sidecar(root / "b.nii.gz")["prompt"] == "x"
     (root / "b.json").write_text(json.dumps({"notice": "SYNTHETIC" * MAX_SIDECAR_BYTES}))
     assert read_sidecar(root / "b.nii.gz") == {}
+
+
+def test_pipes_are_passed_over_and_links_are_followed_unless_they_must_stay_within(root, tmp_path_factory):
+    """As in `render`, where a link of the user's may lead anywhere; opening a pipe would wait for ever."""
+    os.mkfifo(root / "a.json")
+    os.mkfifo(root / "a.csv")
+    outside = tmp_path_factory.mktemp("elsewhere")
+    (outside / "b.json").write_text(json.dumps({"notice": "SYNTHETIC", "prompt": "x"}))
+    (outside / "t.csv").write_text("volume,text\na,Found\n")
+    (root / "b.json").symlink_to(outside / "b.json")
+    (root / "t.csv").symlink_to(outside / "t.csv")
+    assert read_sidecar(root / "a.nii") == {}
+    assert read_sidecar(root / "b.nii.gz")["prompt"] == "x"
+    assert read_sidecar(root / "b.nii.gz", within=root) == {}
+    assert find_text(root / "a.nii", root) == ("Found", None)
+    assert find_text(root / "a.nii", root, within=root) == (None, None)

@@ -9,7 +9,7 @@ import pytest
 from generatect.web.security import POLICY
 
 GOOD = {"X-Generatect-Token": "a-token-for-tests"}
-ADDRESSES = ["/", "/api/about", "/api/jobs", "/api/volume?volume=phantom/0", "/static/js/main.js", "/nowhere"]
+ADDRESSES = ["/", "/api/about", "/api/jobs", "/api/volume?volume=phantom/1", "/static/js/main.js", "/nowhere"]
 
 
 def refused(answer, part, status=403):
@@ -154,10 +154,10 @@ def test_static_files_are_those_of_the_page(served, path):
     assert served.ask(path).status == 404
 
 
-def test_files_that_are_no_volumes_are_neither_listed_nor_read(served):
+def test_links_out_and_files_that_are_no_volumes_are_neither_listed_nor_read(served):
     listed = served.ask("/api/folder?place=0").json
-    assert [folder["name"] for folder in listed["folders"]] == ["linked", "scans"]
-    assert [volume["name"] for volume in listed["volumes"]] == ["link.nii.gz"]
+    assert [folder["name"] for folder in listed["folders"]] == ["scans"]
+    assert listed["volumes"] == []
     refused(served.ask("/api/volume?volume=files/0/notes.txt"), "is no volume", 400)
 
 

@@ -1,5 +1,7 @@
 """The queue: one at a time, bounded, and a job can be told to stop."""
 
+import errno
+import sys
 import threading
 
 import pytest
@@ -118,3 +120,61 @@ def test_old_jobs_are_forgotten(jobs):
     for _ in range(MAX_KEPT + 10):
         assert settled(add(jobs, lambda job: "made/x")) == "done"
     assert len(jobs.listing()) == MAX_KEPT + 1
+
+
+def test_the_remaining_time_is_what_was_expected_and_then_what_the_pace_says(jobs):
+    steps = Steps()
+    job = Job("generate", "a report", {}, steps, lambda: {"steps": 500.0, "later": 500.0})
+    assert job.described()["left"] is None  # it waits
+    jobs.submit(job)
+    assert steps.at_step.acquire(timeout=10)
+    assert job.described()["left"] == "17 min"  # 1000 s
+    job.started -= 300
+    assert job.described()["left"] == "17 min"  # nothing is done yet
+    steps.step.release()
+    assert steps.at_step.acquire(timeout=10)
+    assert job.described()["left"] == "45 min"  # a tenth took 300 s
+    steps.step.release(4)
+    assert settled(job) == "done"
+    assert job.described()["left"] is None
+
+
+def test_a_job_without_an_expectation_promises_nothing(jobs):
+    steps = Steps()
+    job = add(jobs, steps)
+    assert steps.at_step.acquire(timeout=10)
+    assert job.described()["left"] is None
+    steps.step.release(5)
+    assert settled(job) == "done"
+
+
+def test_a_job_can_be_described_while_it_begins_another_stage():
+    job = Job("generate", "a report", {}, lambda job: "")
+    ended = threading.Event()
+
+    def begin() -> None:
+        while not ended.is_set():
+            job.stages.clear()
+            for number in range(20):
+                job.progress(str(number), 0, 1)
+
+    thread, interval = threading.Thread(target=begin), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(20_000):
+            job.described()
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+def test_a_full_disk_is_named_and_no_trace_is_left(jobs, capfd):
+    def fill(_job):
+        raise OSError(errno.ENOSPC, "No space left on device", "out/x.nii.gz")
+
+    job = add(jobs, fill)
+    assert settled(job) == "failed"
+    assert job.error.startswith("out/x.nii.gz: No space left on device; ")
+    assert "Traceback" not in capfd.readouterr().err

@@ -1,7 +1,6 @@
 """The page in a browser, with WebGL and without: from a report to a download, seen as its user sees it."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -14,11 +13,9 @@ from PIL import Image
 
 from generatect.ct.nifti import write_nifti
 from tests.web.conftest import PROMPT, noisy
+from tests.web.seen import PLANES, Seen
 
 SCRIPT = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
-PLANES = ("axial", "coronal", "sagittal")
-QUADRANTS = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0)}
-LAPTOP = {"width": 1280, "height": 720}
 
 
 @pytest.fixture(scope="module")
@@ -33,69 +30,6 @@ def shots(tmp_path_factory) -> Path:
     folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-class Seen:
-    """A page that remembers what it asked for and what went wrong in it."""
-
-    def __init__(self, browser, live, shots: Path, name: str, scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport=LAPTOP, color_scheme=scheme, accept_downloads=True)
-        self.page, self.shots, self.name = self.context.new_page(), shots, name
-        self.requests, self.wrong = [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda line: self.wrong.append(line.text) if line.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.wrong.append(f"dialog {dialog.message}"))
-        self.page.set_default_timeout(90_000)
-        self.page.goto(live.address)
-        self.page.wait_for_selector("#report")
-
-    def shot(self, what: str) -> None:
-        self.page.screenshot(path=self.shots / f"{self.name}-{what}.png")
-
-    def generate(self, prompt: str, seed: int) -> str:
-        """Fills in the form, waits until the volume is drawn, and returns its id."""
-        self.page.click('[data-tab="new"]')
-        self.page.fill("#report", prompt)
-        self.page.fill("#seed", str(seed))
-        before = self.page.evaluate("location.hash")
-        self.page.click("#generate")
-        self.until(f"location.hash !== {json.dumps(before)}")
-        self.until("location.hash.startsWith('#/view/') && Boolean(document.querySelector('[data-drawn]'))")
-        return self.page.evaluate("decodeURIComponent(location.hash.slice('#/view/'.length))")
-
-    def drawn(self) -> str:
-        return self.page.wait_for_selector("[data-drawn]").get_attribute("data-drawn")
-
-    def planes(self) -> dict[str, np.ndarray]:
-        """The pixels of each plane, as on the screen."""
-        if self.drawn() == "niivue":
-            picture = self.pixels('canvas[data-plane="niivue-planes"]')
-            rows, columns = (size // 2 for size in picture.shape[:2])
-            return {
-                name: picture[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
-                for name, (row, column) in QUADRANTS.items()
-            }
-        return {name: self.pixels(f'canvas[data-plane="{name}"]') for name in PLANES}
-
-    def pixels(self, selector: str) -> np.ndarray:
-        with Image.open(io.BytesIO(self.page.locator(selector).first.screenshot())) as picture:
-            return np.asarray(picture.convert("RGB")).astype(int)
-
-    def until(self, expression: str) -> None:
-        """Waits for it; the page's own policy forbids Playwright's way, which evaluates a string."""
-        for _ in range(1200):
-            if self.page.evaluate(expression):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(expression)
-
-    def close(self) -> None:
-        asked = [url for url in self.requests if not url.startswith(("data:", "blob:"))]
-        assert asked
-        assert [url for url in asked if not url.startswith("http://127.0.0.1:")] == []
-        assert self.wrong == []
-        self.context.close()
 
 
 def greys(pixels: np.ndarray) -> int:
@@ -148,6 +82,9 @@ def test_from_a_report_to_a_download(browser, live, shots, tmp_path, webgl):
     assert "PHANTOM · SYNTHETIC" in page.inner_text(".readout")
     page.wait_for_timeout(1500)
     seen.shot("2-volume")
+    stops = "[...document.querySelectorAll('canvas')].filter((canvas) => canvas.tabIndex >= 0)"
+    assert all(page.evaluate(f"{stops}.map((canvas) => canvas.ariaLabel)"))
+    assert page.locator('canvas[data-plane="projection"]').is_visible()  # too few slices for surfaces
     lung = seen.planes()
     assert {name: greys(pixels) >= 50 for name, pixels in lung.items()} == dict.fromkeys(PLANES, True)
 
@@ -178,6 +115,9 @@ def test_from_a_report_to_a_download(browser, live, shots, tmp_path, webgl):
     page.wait_for_timeout(700)
     assert (np.abs(seen.planes()["axial"] - before).max(-1) > 20).mean() > 0.01
 
+    page.click("#download summary")
+    page.keyboard.press("Escape")
+    assert not page.evaluate("document.getElementById('download').open")
     with page.expect_download() as download:
         page.click("#download summary")
         page.click('#download a[data-format="nifti"]')
@@ -230,12 +170,18 @@ def test_cancelling_browsing_and_what_is_refused(browser, live, shots):
     page = seen.page
     page.click("#generate")
     assert "Write a report first" in page.wait_for_selector("form .error:not([hidden])").inner_text()
+    page.fill("#steps", "0")
+    page.click("#generate")
+    seen.until("document.querySelector('form .error').textContent.startsWith('Token steps 0')")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#new").count("Token steps 0") == 1
     seen.wrong.clear()  # the browser itself notes the status 400
     before = sorted(live.output.iterdir())
     page.fill("#report", PROMPT)
     page.fill("#steps", "900")
     page.click("#generate")
     page.wait_for_selector(".film img:not([hidden])")
+    seen.until("/about .* left/.test(document.querySelector('.making').textContent)")
     seen.shot("making")
     page.click("#cancel")
     seen.until("document.querySelector('h1').textContent === 'Cancelled'")
@@ -246,6 +192,7 @@ def test_cancelling_browsing_and_what_is_refused(browser, live, shots):
     page.click("#open .rows button:has-text('a.nii.gz')")
     page.wait_for_selector("[data-drawn]")
     assert "Clear <b>lungs</b>." in page.inner_text(".about")
+    assert not page.is_visible("#notice")  # of weights that have not made this
     page.wait_for_timeout(500)
     seen.shot("browsed")
     page.keyboard.press("?")
@@ -262,6 +209,36 @@ def test_cancelling_browsing_and_what_is_refused(browser, live, shots):
     seen.shot("error")
     seen.wrong.clear()
     seen.close()
+
+
+def test_a_narrow_page_has_no_width_to_spare_and_a_replaced_file_is_shown_anew(browser, live, shots):
+    path = live.folder / "replaced.nii.gz"
+    write_nifti(path, noisy((24, 48, 40)))
+    seen = Seen(browser(False), live, shots, "narrow")
+    page = seen.page
+    page.set_viewport_size({"width": 420, "height": 800})
+    fits = "document.documentElement.scrollWidth <= innerWidth"
+    pair = "#/compare/phantom%2F1/files%2F0%2Freplaced.nii.gz"
+    for address, shown in (("#/", ".welcome"), ("#/view/phantom%2F1", ".about"), (pair, ".pair canvas")):
+        page.evaluate(f"location.hash = '{address}'")
+        page.wait_for_selector(shown)
+        page.wait_for_timeout(700)
+        assert page.evaluate(fits), address
+        seen.shot(f"{address.split('/')[1] or 'first'}")
+    assert page.inner_text(".pair figure:nth-child(1)").count("PHANTOM") == 1
+    assert "SYNTHETIC" not in page.inner_text(".pair figure:nth-child(2)")
+    page.evaluate("location.hash = '#/view/files%2F0%2Freplaced.nii.gz'")
+    page.wait_for_selector(".about")
+    assert "24 × 48 × 40" in page.inner_text(".about")
+    write_nifti(path, noisy((30, 48, 40)))
+    page.hover('canvas[data-plane="axial"]')
+    for _ in range(4):
+        page.mouse.wheel(0, -100)
+    seen.until("document.querySelector('.about')?.innerText.includes('30 × 48 × 40')")
+    assert page.inner_text("#message") == "The file has changed; this is what it holds now."
+    seen.wrong.clear()  # the browser itself notes the status 409
+    seen.close()
+    path.unlink()
 
 
 def test_a_large_volume_opens_and_scrolls_without_webgl(browser, live, shots):

@@ -124,8 +124,8 @@ def test_a_browsed_volume_comes_with_its_report_and_can_be_reconstructed(served)
 
 
 def test_a_phantom_lies_where_the_generated_volume_does(served, volume):
-    assert served.ask("/api/volume?volume=phantom/0").json["notice"].startswith("PHANTOM")
-    assert served.ask(f"/api/pair?a=phantom/0&b={volume}").json["no_difference"] is None
+    assert served.ask("/api/volume?volume=phantom/1").json["notice"].startswith("PHANTOM")
+    assert served.ask(f"/api/pair?a=phantom/1&b={volume}").json["no_difference"] is None
     assert served.ask("/api/volume?volume=phantom/99").status == 400
 
 
@@ -170,17 +170,17 @@ def test_the_difference_of_unlike_grids_is_on_the_first_ones(served, volume):
         ({"prompt": None}, "Write a report"),
         ({"prompt": 5}, "Write a report"),
         ({"prompt": "x" * 20_001}, "20001 characters"),
-        ({"seed": -1}, "seed -1: expected a whole number from 0 to 4294967295"),
-        ({"seed": 2**32}, "seed"),
-        ({"seed": 0.5}, "seed"),
-        ({"seed": True}, "seed"),
-        ({"seed": "1"}, "seed"),
-        ({"steps": 0}, "steps 0: expected a whole number from 1"),
-        ({"steps": 10**9}, "steps"),
-        ({"upscale_steps": 0}, "upscale steps 0"),
-        ({"guidance": "much"}, "guidance: expected a number"),
-        ({"guidance": -1}, "guidance -1"),
-        ({"guidance": 1e30}, "guidance"),
+        ({"seed": -1}, "Seed -1: expected a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "Seed 4294967296: expected"),
+        ({"seed": 0.5}, "Seed 0.5: expected"),
+        ({"seed": True}, "Seed: expected"),
+        ({"seed": "1"}, "Seed: expected"),
+        ({"steps": 0}, "Token steps 0: expected a whole number from 1"),
+        ({"steps": 10**9}, "Token steps 1000000000"),
+        ({"upscale_steps": 0}, "Upscaling steps 0"),
+        ({"guidance": "much"}, "Guidance: expected a number"),
+        ({"guidance": -1}, "Guidance -1"),
+        ({"guidance": 1e30}, "Guidance: expected a number from 0 to 100"),
         ({"kind": "reconstruct", "volume": "made/nothing"}, "no such volume"),
         ({"kind": "reconstruct"}, "no such volume"),
     ],
@@ -202,13 +202,13 @@ def test_what_is_no_json_object_is_refused(served, body):
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/slice?volume=phantom/0&plane=axial&index=17",
-        "/api/slice?volume=phantom/0&plane=axial&index=-1",
-        "/api/slice?volume=phantom/0&plane=axial&index=x",
-        "/api/slice?volume=phantom/0&plane=oblique&index=0",
-        "/api/slice?volume=phantom/0&index=0",
-        "/api/projection?volume=phantom/0&plane=axial&kind=median",
-        "/api/pair?a=phantom/0",
+        "/api/slice?volume=phantom/1&plane=axial&index=17",
+        "/api/slice?volume=phantom/1&plane=axial&index=-1",
+        "/api/slice?volume=phantom/1&plane=axial&index=x",
+        "/api/slice?volume=phantom/1&plane=oblique&index=0",
+        "/api/slice?volume=phantom/1&index=0",
+        "/api/projection?volume=phantom/1&plane=axial&kind=median",
+        "/api/pair?a=phantom/1",
         "/api/cost?steps=many",
         "/api/jobs/nothing/picture",
     ],

@@ -60,9 +60,9 @@ function actions(meta) {
 }
 
 function phantoms(id) {
-  return Array.from({ length: 6 }, (_, number) => `phantom/${number}`)
-    .filter((volume) => volume !== id)
-    .map((volume) => el("option", { value: volume }, `True phantom ${Number(volume.slice(8)) + 1}`));
+  return Array.from({ length: 6 }, (_, place) => place + 1)
+    .filter((number) => `phantom/${number}` !== id)
+    .map((number) => el("option", { value: `phantom/${number}` }, `True phantom ${number}`));
 }
 
 export function downloads(meta) {
@@ -88,6 +88,11 @@ export function downloads(meta) {
   menu.addEventListener("focusout", (event) => {
     if (!menu.contains(event.relatedTarget)) setTimeout(() => (menu.open = false), 200);
   });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
   return menu;
 }
 
@@ -108,14 +113,19 @@ export function aboutVolume(meta) {
       facts.push([name, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : String(value)]);
   }
   const { tokens, upscale } = meta.sidecar ?? {};
-  if (tokens) facts.push(["Token steps", tokens.steps], ["Guidance", tokens.guidance]);
-  if (upscale) facts.push(["Upscaling steps", upscale.steps]);
+  for (const [name, value] of [
+    ["Token steps", tokens?.steps],
+    ["Guidance", tokens?.guidance],
+    ["Upscaling steps", upscale?.steps],
+  ])
+    if (typeof value === "number") facts.push([name, value]);
   if (meta.hu && !meta.is_made) facts.push(["HU", meta.hu]);
   return el(
     "aside",
     { className: "about", "aria-label": "About this volume" },
     el("h2", {}, meta.title),
     meta.notice ? el("p", { className: "stamp" }, meta.notice) : null,
+    meta.doubt ? el("p", { className: "error" }, meta.doubt) : null,
     actions(meta),
     el("h3", {}, "Report"),
     meta.text

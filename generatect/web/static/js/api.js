@@ -1,4 +1,6 @@
 // Requests to the server. What it refuses arrives as one sentence.
+const CHANGED = 409; // the file of a volume is no longer the one that is shown
+
 async function answered(url, options) {
   let response;
   try {
@@ -8,6 +10,7 @@ async function answered(url, options) {
   }
   if (response.ok) return response;
   const content = await response.json().catch(() => ({}));
+  if (response.status === CHANGED) dispatchEvent(new Event("changed"));
   throw new Error(content.error ?? `The server answered ${response.status}.`);
 }
 

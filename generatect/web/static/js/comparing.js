@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import { HttpSource } from "./http-source.js";
-import { Tools, readout } from "./tools.js";
+import { Tools, readout, stampOf } from "./tools.js";
 import { apply } from "./viewer/geometry.js";
 import { SliceViewer } from "./viewer/slice-viewer.js";
 
@@ -11,12 +11,18 @@ const CHANGE_HU = 1200; // from the least to the most of the colours
 export async function showComparison(main, first, second) {
   const [a, b] = await Promise.all([get("/api/volume", { volume: first }), get("/api/volume", { volume: second })]);
   const pair = await get("/api/pair", { a: first, b: second });
-  const changed = { ...a, volume: second };
+  const changed = { ...a, volume: second, state: b.state };
   const places = [el("div"), el("div"), el("div")];
   const seed = (meta) => (meta.sidecar?.seed === undefined ? "" : ` · seed ${meta.sidecar.seed}`);
   const captions = telling(a.text ?? a.title, b.text ?? b.title);
   const caption = (letter, meta, text) =>
-    el("figcaption", { title: meta.text ?? meta.title }, el("b", {}, letter), el("span", {}, `${text}${seed(meta)}`));
+    el(
+      "figcaption",
+      { title: meta.text ?? meta.title },
+      el("b", {}, letter),
+      el("span", {}, `${text}${seed(meta)}`),
+      meta.notice ? el("em", { className: "tag", title: meta.notice }, stampOf(meta)) : null,
+    );
   const figures = [
     el("figure", {}, caption("A", a, captions[0]), places[0]),
     el("figure", {}, caption("B", b, captions[1]), places[1]),
@@ -25,7 +31,6 @@ export async function showComparison(main, first, second) {
     const legend = el("span", { className: "scale" }, `−${CHANGE_HU / 2}`, el("i"), `+${CHANGE_HU / 2} HU`);
     figures.push(el("figure", {}, el("figcaption", {}, el("b", {}, "B − A"), legend), places[2]));
   }
-  const stamps = [a, b].map(({ notice }) => notice ?? "").join(" ");
   let viewers = [];
   let active = null;
   const tools = new Tools({
@@ -34,10 +39,7 @@ export async function showComparison(main, first, second) {
     viewers: () => viewers,
     scrolled: () => active ?? viewers[0],
   });
-  const line = readout(
-    stamps.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : stamps.trim() ? "SYNTHETIC" : "",
-    tools.level,
-  );
+  const line = readout("", tools.level); // what is synthetic is said of each
   const swap = el(
     "button",
     {
@@ -83,7 +85,7 @@ export async function showComparison(main, first, second) {
   ];
   if (!pair.no_difference) {
     const change = { ...options, table: "change", window: { width: CHANGE_HU, level: 0 }, index: a.centre_zyx };
-    const viewer = new SliceViewer(places[2], new HttpSource(changed, first), change);
+    const viewer = new SliceViewer(places[2], new HttpSource(changed, a), change);
     viewer.setWindow = () => {}; // its colours mean HU, whatever the window of the others
     viewer.isFixed = true;
     viewers.push(viewer);
@@ -93,7 +95,7 @@ export async function showComparison(main, first, second) {
   tools.layoutBox.mark("axial");
   await Promise.all(viewers.map((viewer) => viewer.ready));
   viewers[0].moveTo(a.centre_zyx);
-  return { viewer: tools, close: () => viewers.forEach((viewer) => viewer.destroy()) };
+  return { viewer: tools, metas: [a, b], close: () => viewers.forEach((viewer) => viewer.destroy()) };
 }
 
 // Two texts, each from a little before the first word in which they differ: what is compared shall be readable.

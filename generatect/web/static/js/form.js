@@ -100,8 +100,7 @@ export function makeForm(host, about) {
       location.hash = `#/job/${job.id}`;
       follow();
     } catch (refusal) {
-      error.textContent = refusal.message;
-      error.hidden = false;
+      show(error, refusal.message, "request");
     }
     button.disabled = false;
   });
@@ -111,9 +110,9 @@ export function makeForm(host, about) {
   const reportChanged = () => showTruth(truth, about.examples);
   report.addEventListener("input", reportChanged);
   report.addEventListener("focus", reportChanged);
-  form.addEventListener("input", () => showCost(cost));
+  form.addEventListener("input", () => showCost(cost, error));
   host.replaceChildren(form);
-  showCost(cost);
+  showCost(cost, error);
 }
 
 function showTruth(place, examples) {
@@ -125,9 +124,16 @@ function showTruth(place, examples) {
     );
 }
 
+function show(error, text, of) {
+  error.textContent = text;
+  error.dataset.of = of;
+  error.hidden = false;
+}
+
 let asked = 0;
 
-async function showCost(place, delay = 250) {
+// The cost; what keeps it from being known is said where every error of the form is said.
+async function showCost(place, error, delay = 250) {
   const mine = (asked += 1);
   await new Promise((resolve) => setTimeout(resolve, delay));
   if (mine !== asked) return;
@@ -136,8 +142,10 @@ async function showCost(place, delay = 250) {
     const { cost } = await get("/api/cost", query);
     if (mine !== asked) return;
     place.textContent = cost ? `One volume: ${cost}.` : "Timing the networks …";
-    if (!cost) showCost(place, 1000);
-  } catch (error) {
-    place.textContent = error.message;
+    if (error.dataset.of === "settings") error.hidden = true;
+    if (!cost) showCost(place, error, 1000);
+  } catch (refusal) {
+    place.textContent = "";
+    show(error, refusal.message, "settings");
   }
 }

@@ -1,20 +1,21 @@
 // What was made, newest first.
 import { get } from "./api.js";
 import { el, say } from "./dom.js";
+import { stampOf } from "./tools.js";
 
 let known = [];
 
 export const made = () => known;
 
 export function card(entry) {
-  const source = { volume: entry.volume };
+  const source = { volume: entry.volume, state: entry.state }; // a replaced file has another picture
   return el(
     "button",
     {
       className: "card",
       title: entry.title,
-      data: source,
-      "aria-current": String(decodeURIComponent(location.hash).endsWith(entry.volume)),
+      data: { volume: entry.volume },
+      "aria-current": String(location.hash.endsWith(`/${encodeURIComponent(entry.volume)}`)),
       onclick: () => (location.hash = `#/view/${encodeURIComponent(entry.volume)}`),
     },
     el("img", { src: `/api/thumbnail?${new URLSearchParams(source)}`, alt: "", loading: "lazy" }),
@@ -22,9 +23,9 @@ export function card(entry) {
     el(
       "span",
       { className: "meta" },
-      el("span", { className: "tag" }, entry.notice.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : "SYNTHETIC"),
+      el("span", { className: "tag" }, stampOf(entry)),
       entry.seed === null ? null : el("span", {}, `seed ${entry.seed}`),
-      el("span", {}, entry.made.slice(5)),
+      el("span", {}, entry.made),
     ),
   );
 }

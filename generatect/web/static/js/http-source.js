@@ -6,13 +6,15 @@ const MAX_KEPT = 240;
 const AHEAD = 2;
 
 export class HttpSource {
+  // Slices of the volume that `meta` describes, in the state that it describes; less those of `minus`, likewise.
   constructor(meta, minus = null) {
-    Object.assign(this, { meta, minus, kept: new Map() });
+    const asked = { volume: meta.volume, state: meta.state };
+    const other = minus && { minus: minus.volume, minus_state: minus.state };
+    Object.assign(this, { meta, asked: { ...asked, ...other }, kept: new Map() });
   }
 
   fetched(address, query) {
-    const key = new URLSearchParams({ volume: this.meta.volume, ...(this.minus && { minus: this.minus }), ...query });
-    const url = `${address}?${key}`;
+    const url = `${address}?${new URLSearchParams({ ...this.asked, ...query })}`;
     let found = this.kept.get(url);
     if (!found) {
       found = bytes(url).then((buffer) => new Int16Array(buffer)); // typed arrays are little-endian wherever browsers run

@@ -139,7 +139,8 @@ export async function showJob(main, id) {
     parts.title.textContent = job.stopping ? "Stopping" : TITLES[job.state];
     parts.text.textContent = job.title;
     const took = job.seconds === null ? "" : `${Math.round(job.seconds)} s`;
-    parts.meta.textContent = [settings(job), took].filter(Boolean).join("  ·  ");
+    const left = job.left === null ? "" : `about ${job.left} left`;
+    parts.meta.textContent = [settings(job), took, left].filter(Boolean).join("  ·  ");
     parts.stages.replaceChildren(...stages(job));
     parts.error.textContent = job.error ?? "";
     parts.error.hidden = !job.error;

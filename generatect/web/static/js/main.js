@@ -14,6 +14,7 @@ import { showWelcome } from "./welcome.js";
 const main = document.getElementById("main");
 let shown = { close() {} };
 let turn = 0;
+let again = null;
 
 function address() {
   const [name = "", ...values] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
@@ -35,13 +36,21 @@ async function show(about) {
   try {
     const { name, values } = address();
     const page = await (PAGES[name] ?? PAGES[""])(values, about);
-    if (mine === turn) shown = page;
-    else page.close();
+    if (mine !== turn) return page.close();
+    shown = page;
+    scrollTo(0, 0); // where the page is narrow, the stage is above
+    document.getElementById("notice").hidden = !isOfWeights(about.notice, page.metas ?? []);
   } catch (error) {
     if (mine !== turn) return;
     const back = el("p", {}, el("a", { href: "#/" }, "Back to the beginning"));
     main.replaceChildren(el("div", { className: "welcome" }, el("p", { className: "error" }, error.message), back));
   }
+}
+
+// Whether all that is shown, if anything is, was made by weights of which that must be said: a scan was not.
+function isOfWeights(notice, metas) {
+  const said = (meta) => `${meta.notice ?? ""} ${meta.sidecar?.weights_notice ?? ""}`;
+  return Boolean(notice) && metas.every((meta) => said(meta).includes(notice));
 }
 
 function tabs() {
@@ -73,7 +82,6 @@ async function start() {
     const notice = document.getElementById("notice");
     notice.textContent = `Weights: ${about.notice.split(";")[0]}`;
     notice.title = about.notice;
-    notice.hidden = false;
   }
   tabs();
   bar();
@@ -82,6 +90,11 @@ async function start() {
   refreshHistory();
   follow();
   addEventListener("hashchange", () => show(about));
+  addEventListener("changed", () => {
+    say("The file has changed; this is what it holds now.");
+    clearTimeout(again); // several requests may have met it
+    again = setTimeout(() => show(about), 100);
+  });
   addEventListener("keydown", (event) => keys(event, () => shown.viewer), { capture: true });
   await show(about);
 }

@@ -1,7 +1,7 @@
 // The page without a server: the volume is in it, and is looked at as there.
 import { el } from "./dom.js";
 import { keys } from "./keys.js";
-import { Tools, readout } from "./tools.js";
+import { Tools, readout, stampOf } from "./tools.js";
 import { PLANES, planeSize } from "./viewer/geometry.js";
 import { SliceViewer } from "./viewer/slice-viewer.js";
 
@@ -93,10 +93,7 @@ async function start() {
     viewers: () => (viewer ? [viewer] : []),
     scrolled: () => viewer ?? { step() {} },
   });
-  const line = readout(
-    meta.notice.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : meta.notice ? "SYNTHETIC" : "",
-    tools.level,
-  );
+  const line = readout(stampOf(meta), tools.level);
   document
     .getElementById("main")
     .append(

@@ -70,6 +70,11 @@ export class Tools {
   }
 }
 
+// What must be said of a volume at all times, in two words.
+export function stampOf({ notice }) {
+  return notice?.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : notice ? "SYNTHETIC" : "";
+}
+
 export function readout(label, level) {
   const place = el("span");
   const value = el("b", { id: "hu" }, "– HU");

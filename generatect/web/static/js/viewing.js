@@ -3,7 +3,7 @@ import { aboutVolume, downloads } from "./about-volume.js";
 import { get } from "./api.js";
 import { el, say } from "./dom.js";
 import { HttpSource } from "./http-source.js";
-import { Tools, readout } from "./tools.js";
+import { Tools, readout, stampOf } from "./tools.js";
 import { SliceViewer } from "./viewer/slice-viewer.js";
 import { NiivueViewer } from "./viewer/niivue-viewer.js";
 import { hasWebGL } from "./webgl.js";
@@ -14,7 +14,6 @@ const DRAWN_BY = "drawn-by"; // "niivue" or "slices", where the user has chosen
 export async function showVolume(main, id) {
   const meta = await get("/api/volume", { volume: id });
   const area = el("div", { className: "stagearea" }, el("div", { className: "wait" }, "Loading the volume …"));
-  const stamp = meta.notice ? (meta.notice.includes("PHANTOM") ? "PHANTOM · SYNTHETIC" : "SYNTHETIC") : "";
   let viewer = null;
   const tools = new Tools({
     windows: meta.windows,
@@ -22,7 +21,7 @@ export async function showVolume(main, id) {
     viewers: () => (viewer ? [viewer] : []),
     scrolled: () => viewer ?? { step() {} },
   });
-  const line = readout(stamp, tools.level);
+  const line = readout(stampOf(meta), tools.level);
   const drawn = el("button", {
     className: "secondary",
     id: "drawn",
@@ -70,5 +69,5 @@ export async function showVolume(main, id) {
   };
   const isLarge = meta.shape_zyx.reduce((product, count) => product * count) > LARGE;
   await draw(!hasWebGL() || isLarge ? "slices" : (localStorage.getItem(DRAWN_BY) ?? "niivue"));
-  return { viewer: tools, close: () => viewer?.destroy() };
+  return { viewer: tools, metas: [meta], close: () => viewer?.destroy() };
 }

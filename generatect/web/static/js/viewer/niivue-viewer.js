@@ -1,9 +1,13 @@
 // A volume in NiiVue: three planes on one canvas, a rendering on another. SliceViewer has the same face.
+import { HttpSource } from "../http-source.js";
 import { loadNiivue } from "../webgl.js";
 import { PLANES, apply, clampIndex, planeSize, toRowColumn } from "./geometry.js";
 import { RENDERED_HU, RENDER_FROM, SURFACES, settings } from "./niivue-settings.js";
 import { drawOverlay } from "./overlay.js";
+import { ProjectionView } from "./projection-view.js";
 
+const FEW_SLICES = 40; // a surface through fewer is shreds: they are projected instead
+const NAMES = { "niivue-planes": "axial, coronal and sagittal planes", "niivue-render": "rendering" };
 const SLICE_TYPES = { axial: 0, coronal: 1, sagittal: 2 };
 const GRID = [
   { sliceType: 0, position: [0, 0, 0.5, 0.5] },
@@ -41,6 +45,8 @@ export class NiivueViewer {
   canvas(name) {
     const canvas = document.createElement("canvas");
     canvas.dataset.plane = name;
+    if (NAMES[name]) canvas.setAttribute("aria-label", NAMES[name]);
+    canvas.setAttribute("role", NAMES[name] ? "img" : "presentation");
     return canvas;
   }
 
@@ -70,6 +76,7 @@ export class NiivueViewer {
 
   // The rendering is a second instance, for it has colours of its own; made when it is first looked at.
   async render() {
+    if (this.meta.shape_zyx[0] < FEW_SLICES) return this.project();
     this.rendered = new this.niivue.Niivue({ ...settings(this.niivue), sliceType: 4 });
     await this.rendered.attachToCanvas(this.surface);
     const volume = this.nv.volumes[0].clone();
@@ -79,6 +86,14 @@ export class NiivueViewer {
     this.rendered.addVolume(volume);
     this.rendered.setRenderAzimuthElevation(...RENDER_FROM);
     this.rendered.setScale(1.15);
+  }
+
+  async project() {
+    const view = new ProjectionView({ meta: this.meta, source: new HttpSource(this.meta) });
+    this.frame.replaceChildren(view.canvas);
+    this.observer = new ResizeObserver(() => view.draw());
+    this.observer.observe(this.frame);
+    return view.load();
   }
 
   setLayout(layout) {
@@ -177,6 +192,7 @@ export class NiivueViewer {
       instance?.cleanup();
       instance?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
     };
+    this.observer?.disconnect();
     this.host.replaceChildren();
     release(this.nv);
     Promise.resolve(this.rendering).then(() => release(this.rendered)); // never in the middle of its work

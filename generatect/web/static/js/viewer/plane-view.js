@@ -9,6 +9,7 @@ export class PlaneView {
     Object.assign(this, { owner, name, hu: null, shown: -1, wanted: -1 });
     this.size = planeSize(owner.meta, name);
     this.canvas = document.createElement("canvas");
+    this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${name} plane`);
     this.canvas.dataset.plane = name;
     this.picture = document.createElement("canvas");

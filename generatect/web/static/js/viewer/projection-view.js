@@ -10,6 +10,7 @@ export class ProjectionView {
     Object.assign(this, { owner, name, hu: null });
     this.size = planeSize(owner.meta, name);
     this.canvas = document.createElement("canvas");
+    this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "maximum projection from the front");
     this.canvas.dataset.plane = "projection";
     this.picture = document.createElement("canvas");
