@@ -15,7 +15,12 @@ from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
 from generatect.ct.volume_files import is_volume_file, volume_name
 from generatect.errors import InputError
-from generatect.evaluation.folder_prompts import gather_folder_prompts, one_set_of_weights, read_sidecars
+from generatect.evaluation.folder_prompts import (
+    gather_folder_prompts,
+    one_set_of_weights,
+    read_sidecars,
+    require_listed,
+)
 from generatect.files import sha256_of_file
 
 MAX_LISTED = 5
@@ -103,6 +108,7 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     names = Counter(volume_name(path.name) for path in files)
     if twice := [name for name, count in names.items() if count > 1]:
         raise InputError(f"{setting}={folder}: {twice[0]} is there with two endings, .nii and .nii.gz; remove one")
+    require_listed(where, set(names), f"{setting}={folder}")
     sidecars = read_sidecars(where)
     prompts = gather_folder_prompts(where, sidecars, set(names))
     grids, refused = {}, list[str]()
