@@ -71,6 +71,7 @@ ENTRY_POINTS = {
 MANDATORY = {
     "folder": ["data.root=x", "data.table=y"],
     "generatect": ["data.root=x", "data.table=y"],
+    "npz": ["data.root=x", "data.table=y"],
     "ct_rate": ["data.root=x"],
     "streamed": ["data.root=x"],
     "reconstruct": ["input=x"],

@@ -185,13 +185,13 @@ def test_without_its_tokens_a_volume_is_refined_from_its_rounded_voxels_and_that
     assert 0 < np.abs(exact.astype(float) - rounded).mean() < 2
 
 
-def test_a_slice_of_published_size_is_the_same_by_both_roads(tmp_path):
+def test_slices_of_published_size_are_the_same_by_both_roads(tmp_path):
     """Networks of the published sizes with random weights: 128² decoded from tokens, 512² refined."""
     torch.manual_seed(0)
-    preset = ReleasedPreset(num_slices=1)
+    preset = ReleasedPreset(num_slices=3)
     text = build_conditioner({"encoder": {"kind": "hashed_words", "width": 768, "num_buckets": 64}})
     sizes = {"dim": 512, "codebook_size": 8192, "image_size": 128, "patch_size": 16, "slice_patch_size": 2}
-    tokens = {"num_tokens": 8192, "max_tokens": 64, "dim": 512, "depth": 6, "heads": 8, "dim_head": 64}
+    tokens = {"num_tokens": 8192, "max_tokens": 128, "dim": 512, "depth": 6, "heads": 8, "dim_head": 64}
     unet = {"dim": 64, "dim_mults": [1, 2, 4], "num_blocks": 2, "max_text_tokens": 256, "num_text_latents": 32}
     networks = {
         "tokenizer": CTViT(**sizes, spatial_depth=4, temporal_depth=4),
@@ -212,10 +212,13 @@ def test_a_slice_of_published_size_is_the_same_by_both_roads(tmp_path):
         notice=None,
         device=torch.device("cpu"),
     )
-    item, options = WorkItem(Prompt("a", "Clear."), 0, 3), (TokenOptions(steps=2), UpscaleOptions(steps=1))
+    item, options = (
+        WorkItem(Prompt("a", "Clear."), 0, 3),
+        (TokenOptions(steps=1), UpscaleOptions(steps=1, slices_per_batch=3)),
+    )
     one = FromPrompts(model, *options, {}).make(item, 3, silent)
     low = FromPrompts(model, options[0], None, {}).make(item, 3, silent)
-    assert (low.volume.shape_zyx, one.volume.shape_zyx) == ((1, 128, 128), (1, 512, 512))
+    assert (low.volume.shape_zyx, one.volume.shape_zyx) == ((3, 128, 128), (3, 512, 512))
     settings = {"tokens": asdict(options[0]), "upscale": None, "seed": 3, "attempt": 0}
     write_generated(tmp_path, item.prompt, model, low.volume, settings, low.token_ids)
     (source,) = gather_sources(tmp_path, None, None, None)
