@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from generatect.ct.dicom import read_series
 from generatect.ct.dicom_export import write_series
 from generatect.ct.nifti import read_nifti, write_nifti
+from generatect.ct.preset import PhysicalPreset
+from generatect.ct.quality import QualityLimits
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS, CTVolume
 from generatect.data.prompts import Prompt, gather_prompts
 from generatect.errors import InputError
 from generatect.evaluation.volumes import read_folder
 from generatect.lock import only_process
 from generatect.sidecar import DESCRIPTION
+from generatect.stage_models import StageModel
+from generatect.synthesis.gate import Gate
 from generatect.synthesis.kept import reject
-from generatect.synthesis.make import alone
+from generatect.synthesis.make import alone, make_volumes
+from generatect.synthesis.makers import Made
 from generatect.synthesis.replacing import clear_unfinished, refuse_replacing, remove_volume
 from generatect.synthesis.work import Shard, WorkItem
 
@@ -105,6 +111,42 @@ def test_a_rejected_prompt_does_not_keep_a_dataset_from_being_evaluated(tmp_path
     write_nifti(tmp_path / "b.nii.gz", volume())
     reject(tmp_path, ITEM, {"weights_sha256": {}}, {}, [["no air"]])
     assert [item.name for item in read_folder(tmp_path, "fake").volumes] == ["b"]
+
+
+class Fixed:
+    """Makes the volume that it is given."""
+
+    def __init__(self, made: CTVolume, **asked) -> None:
+        preset = PhysicalPreset(num_slices=5, size=8, upscaled_size=8)
+        model = StageModel(preset=preset, paths={}, hashes={}, notice=None, device=torch.device("cpu"))
+        self.made, self.asked = Made(made, model), {"weights_sha256": {}, **asked}
+
+    def request(self, item: WorkItem) -> dict:
+        return self.asked
+
+    def make(self, item: WorkItem, seed: int, show) -> Made:
+        return self.made
+
+
+def run(folder: Path, maker: Fixed, gate: Gate | None = None):
+    return make_volumes(maker, [ITEM], folder, None, gate, lambda *_: None)
+
+
+def test_a_volume_that_is_replaced_takes_nothing_of_the_one_before(tmp_path):
+    run(tmp_path, Fixed(volume(7), tokens=1, dicom=True))
+    assert len(list((tmp_path / "a").iterdir())) == 7
+    (tmp_path / "a.tokens.npy").touch()
+    run(tmp_path, Fixed(volume(5), tokens=2))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.nii.gz", "a.json", "a.png"}
+    assert json.loads((tmp_path / "a.json").read_text())["shape_zyx"] == [5, 8, 8]
+
+
+def test_a_volume_that_is_replaced_by_none_is_not_counted_on(tmp_path):
+    """Nothing passes this gate; what was made of another request would be counted with the dataset."""
+    run(tmp_path, Fixed(volume(), tokens=1))
+    tally = run(tmp_path, Fixed(volume(), tokens=2), Gate(1, QualityLimits(body=(0.99, 1.0))))
+    assert tally.rejected == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a.rejected.json"}
 
 
 @pytest.mark.parametrize("name", ["a.rejected", "a.png", "table.csv", "README.md", "b.JSON"])

@@ -182,7 +182,8 @@ def test_without_its_tokens_a_volume_is_refined_from_its_rounded_voxels_and_that
     exact, rounded = (
         read_nifti(path).voxels_hu for path in (made["whole"] / "a.nii.gz", tmp_path / "out" / "a.nii.gz")
     )
-    assert 0 < np.abs(exact.astype(float) - rounded).mean() < 2
+    assert (exact != rounded).any()
+    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.999
 
 
 def test_slices_of_published_size_are_the_same_by_both_roads(tmp_path):
