@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float64, Num
@@ -170,7 +170,7 @@ def _only_volume(archive: zipfile.ZipFile, path: Path) -> tuple[str, tuple[int, 
     return found[0]
 
 
-def _npy_header(file: zipfile.ZipExtFile, name: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
+def _npy_header(file: IO[bytes] | zipfile.ZipExtFile, name: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
     try:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]

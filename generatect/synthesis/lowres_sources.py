@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generatect.ct.volume_files import without_ending
 from generatect.data.prompts import Prompt
 from generatect.data.rows import read_rows
 from generatect.data.scans import find_volumes
@@ -122,7 +123,7 @@ def _tokens_of(path: Path, sidecar: Mapping[str, Any] | None) -> Path | None:
 
 
 def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ending)
+    return path.with_name(without_ending(path.name) + ending)
 
 
 def _read_table(path: Path) -> dict[str, Prompt]:
@@ -135,7 +136,7 @@ def _read_table(path: Path) -> dict[str, Prompt]:
         raise InputError(f"{path}: no columns 'volume' and 'text' among {', '.join(header)}; name them so")
     prompts = {}
     for number, row in enumerate(rows, start=1):
-        name = row[volume].removesuffix(".gz").removesuffix(".nii")
+        name = without_ending(row[volume])
         if not name or name in prompts:
             raise InputError(f"{path} row {number}: volume {name!r} is empty or named twice; expected one row for each")
         others = {key: cell for key, cell in row.items() if key not in (volume, text, *OWN_COLUMNS)}

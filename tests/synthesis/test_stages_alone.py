@@ -12,7 +12,7 @@ import torch
 
 from generatect.checkpoints.weights import SHIPPED
 from generatect.ct.nifti import read_nifti
-from generatect.ct.preset import ReleasedPreset
+from generatect.ct.preset import PhysicalPreset
 from generatect.data.prompts import Prompt
 from generatect.diffusion.process import SuperResProcess
 from generatect.networks.ctvit import CTViT
@@ -189,7 +189,7 @@ def test_without_its_tokens_a_volume_is_refined_from_its_rounded_voxels_and_that
 def test_slices_of_published_size_are_the_same_by_both_roads(tmp_path):
     """Networks of the published sizes with random weights: 128² decoded from tokens, 512² refined."""
     torch.manual_seed(0)
-    preset = ReleasedPreset(num_slices=3)
+    preset = PhysicalPreset(num_slices=3, size=128, upscaled_size=512, fov_mm_zyx=(4.5, 384.0, 384.0))
     text = build_conditioner({"encoder": {"kind": "hashed_words", "width": 768, "num_buckets": 64}})
     sizes = {"dim": 512, "codebook_size": 8192, "image_size": 128, "patch_size": 16, "slice_patch_size": 2}
     tokens = {"num_tokens": 8192, "max_tokens": 128, "dim": 512, "depth": 6, "heads": 8, "dim_head": 64}
