@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from generatect.config.build import build
+from generatect.config.check import check_arguments
 from generatect.config.command import run_command
+from generatect.ct.arrays import ArrayForm
 from generatect.evaluation.compare import compare
 from generatect.evaluation.instruments import load_tools
 from generatect.evaluation.presets import EvaluationPreset
@@ -34,6 +36,7 @@ def evaluate(
     fid: dict[str, Any],
     fvd: dict[str, Any],
     clip_score: dict[str, Any],
+    arrays: dict[str, Any],
     device: str,
     cache_dir: str,
 ) -> None:
@@ -49,6 +52,7 @@ def evaluate(
         fid: detector of slices and its consent; see `load_detector`.
         fvd: detector of clips, likewise.
         clip_score: `model`, see `load_clip`.
+        arrays: range, axes and spacing_mm of volumes in `.npz`; see `ArrayForm.stated`.
         device: auto, cpu, cuda, ….
         cache_dir: what was measured in each volume is kept below it.
 
@@ -57,7 +61,9 @@ def evaluate(
     """
     preset: EvaluationPreset = build(evaluation)
     where = str(pick_device(device))
-    real_folder, fake_folder = read_folder(real, "real"), read_folder(fake, "fake")
+    check_arguments(ArrayForm.stated, {"setting": "arrays", **arrays}, "arrays")
+    form = ArrayForm.stated("arrays", **arrays)
+    real_folder, fake_folder = read_folder(real, "real", form), read_folder(fake, "fake", form)
     require_comparable(real_folder, fake_folder, metrics, preset, grid)
     tools = load_tools(metrics, {"fid": fid, "fvd": fvd}, clip_score, where, f"{cache_dir}/evaluation")
     folder = writable_folder(output)

@@ -58,6 +58,33 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside it; on success it takes the place of `folder`, on any failure it is removed.
+
+    What was in `folder` is gone afterwards. A process killed between the two renames leaves no `folder`, and both.
+    """
+    with naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        prefix = temporary_prefix(folder.name)
+        temporary, old = (
+            Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=_UNFINISHED)) for _ in ("new", "old")
+        )
+        try:
+            yield temporary
+            for path in temporary.iterdir():
+                with open(path, "rb+") as file:
+                    os.fsync(file.fileno())
+                os.chmod(path, 0o666 & ~_umask())
+            os.chmod(temporary, 0o777 & ~_umask())
+            if folder.exists():
+                os.replace(folder, old / folder.name)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def writable_folder(path: str | Path, key: str = "output") -> Path:
     """Creates the folder and proves that a file can be written there, before hours are spent on what goes into it.
 

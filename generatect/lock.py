@@ -26,8 +26,7 @@ def only_process(folder: Path, key: str = "output", share: str = "") -> Iterator
     Raises:
         InputError: another process holds it; named by host and process.
     """
-    name = f".{share.replace(' ', '-')}.lock" if share else ".lock"
-    path = folder / name
+    path = lock_path(folder, share)
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -44,6 +43,20 @@ def only_process(folder: Path, key: str = "output", share: str = "") -> Iterator
         with contextlib.suppress(OSError):  # Windows removes it with the release
             path.unlink()  # while it is held, so that nobody else's is taken away
         lock.release()
+
+
+def lock_path(folder: Path, share: str) -> Path:
+    """The lock's file; there only while it is held, or after its holder was killed."""
+    return folder / (f".{share.replace(' ', '-')}.lock" if share else ".lock")
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock of this file."""
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _holder(path: Path) -> str:

@@ -10,24 +10,26 @@ import numpy as np
 import torch
 
 from generatect import __version__
-from generatect.config.check import check_arguments
 from generatect.config.command import run_command
 from generatect.ct.nifti import read_nifti, write_nifti
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 from generatect.files import sha256_of_file
-from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.progress import bars
 from generatect.sidecar import DESCRIPTION
+from generatect.synthesis.remake import how_made
 
 NEEDED = ("prompt", "seed", "tokens", "upscale", "weights_sha256", "volume_sha256", "versions")
 
 
-def reproduce(*, file: str, weights: str | dict[str, str], device: str, t5: str | None, cache_dir: str) -> None:
+def reproduce(
+    *, file: str, input: str | None, weights: str | dict[str, str], device: str, t5: str | None, cache_dir: str
+) -> None:
     """Prints whether the volume can be made again, byte for byte; exits with 1 where it comes out otherwise.
 
     Args:
         file: the volume, or its sidecar.
+        input: the scan, or the folder of scans, that `generatect.upscale` refined; None: it was made of text.
         weights: what made it; see `find_weights`. Their hashes must be those of the sidecar.
         device: auto, cpu, cuda, …. Another kind of device than the first time may round differently.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
@@ -38,11 +40,10 @@ def reproduce(*, file: str, weights: str | dict[str, str], device: str, t5: str 
     """
     sidecar_path = sidecar_of(Path(file).expanduser())
     sidecar = read_sidecar(sidecar_path)
-    check_arguments(TokenOptions, sidecar["tokens"], f"{sidecar_path}: tokens")
-    check_arguments(UpscaleOptions, sidecar["upscale"], f"{sidecar_path}: upscale")
     volume_path = sidecar_path.with_name(f"{sidecar_path.stem}.nii.gz")
     is_intact = volume_path.is_file() and sha256_of_file(volume_path) == sidecar["volume_sha256"]
-    model = TextToCT.load(weights, device, cache_dir, t5)
+    remake = how_made(sidecar, sidecar_path, input)
+    model = remake.kind.load(weights, device, cache_dir, t5)
     for stage, value in sidecar["weights_sha256"].items():
         if model.hashes.get(stage) != value:
             raise InputError(
@@ -50,10 +51,7 @@ def reproduce(*, file: str, weights: str | dict[str, str], device: str, t5: str 
                 f"{sidecar_path.name} was made with {str(value)[:12]}…; name those weights"
             )
     with bars() as show:
-        tokens, upscale = TokenOptions(**sidecar["tokens"]), UpscaleOptions(**sidecar["upscale"])
-        lowres = model.sample_lowres([sidecar["prompt"]], sidecar["seed"], tokens, show)
-        volume = model.upscale(lowres[0], sidecar["prompt"], sidecar["seed"], upscale, show)
-    again = model.preset.to_volume(volume, upscaled=True)
+        again = remake.volume(model, show)
     with TemporaryDirectory() as folder:
         copy = Path(folder) / volume_path.name
         write_nifti(copy, again, description=DESCRIPTION)

@@ -12,7 +12,9 @@ MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-COMMANDS = "train search generate reconstruct prove export convert doctor evaluate prepare import_dicom shard serve "
+COMMANDS = (
+    "train search generate upscale reconstruct prove export convert doctor evaluate prepare import_dicom shard serve "
+)
 COMMANDS += "render prompts reproduce utility audit phantom.__main__"
 ENTRY_POINTS = {f"generatect.{name}" for name in COMMANDS.split()}
 SCIENCE = {"torch", "numpy", "einops", "jaxtyping", "scipy"}

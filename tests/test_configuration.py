@@ -36,6 +36,7 @@ from generatect.shard import shard
 from generatect.stages import assemble
 from generatect.text.t5 import T5TextEncoder
 from generatect.train import train
+from generatect.upscale import upscale
 from generatect.utility import utility
 
 CONF = config_folder()
@@ -62,6 +63,7 @@ ENTRY_POINTS = {
     "import_dicom": import_dicom,
     "prompts": prompts,
     "reproduce": reproduce,
+    "upscale": upscale,
     "serve": serve,
     "render": render,
     "utility": utility,
@@ -69,6 +71,7 @@ ENTRY_POINTS = {
 MANDATORY = {
     "folder": ["data.root=x", "data.table=y"],
     "generatect": ["data.root=x", "data.table=y"],
+    "npz": ["data.root=x", "data.table=y"],
     "ct_rate": ["data.root=x"],
     "streamed": ["data.root=x"],
     "reconstruct": ["input=x"],
@@ -81,6 +84,7 @@ MANDATORY = {
     "shard": ["output=x"],
     "import_dicom": ["input=x"],
     "reproduce": ["file=x"],
+    "upscale": ["input=x"],
     "render": ["input=x"],
 }
 BESIDE = {("model", "released"): ["preset=released"]}

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from generatect.ct.bounds import size_fault, spacing_fault
@@ -45,6 +45,10 @@ class Preset(Protocol):
         upscaled: bool = False,
     ) -> CTVolume:
         """The model's array as a CT in HU: on the grid of `reference`, or on the preset's own without one."""
+        ...
+
+    def seen_affine(self, reference: CTVolume, upscaled: bool = False) -> Float64[np.ndarray, "4 4"]:
+        """Affine of the array that `to_model` makes of `reference`, as a canonical volume: where its voxels lie."""
         ...
 
 
@@ -100,8 +104,12 @@ class PhysicalPreset:
         voxels_hu = model_to_hu(_three_axes(array, grid.shape_zyx))
         if reference is None:
             return CTVolume(voxels_hu, grid.affine())
-        affine = affine_of(grid.shape_zyx, grid.spacing_mm_zyx, reference.directions, reference.centre_mm)
-        return resample_like(CTVolume(voxels_hu, affine), reference)
+        return resample_like(CTVolume(voxels_hu, self.seen_affine(reference, upscaled)), reference)
+
+    def seen_affine(self, reference: CTVolume, upscaled: bool = False) -> Float64[np.ndarray, "4 4"]:
+        """The grid's spacing, along the axes of the scan and round its centre."""
+        grid = self.upscaled_grid if upscaled else self.grid
+        return affine_of(grid.shape_zyx, grid.spacing_mm_zyx, reference.directions, reference.centre_mm)
 
 
 class ReleasedPreset:
@@ -146,10 +154,14 @@ class ReleasedPreset:
         voxels_hu = np.ascontiguousarray(rearrange(model_to_hu(_three_axes(array, grid.shape_zyx)), "z x y -> z y x"))
         if reference is None:
             return CTVolume(voxels_hu, grid.affine())
+        return resample_like(CTVolume(voxels_hu, self.seen_affine(reference, upscaled)), reference)
+
+    def seen_affine(self, reference: CTVolume, upscaled: bool = False) -> Float64[np.ndarray, "4 4"]:
+        """The whole scan cut into as many voxels as the grid has, whatever their millimetres."""
+        grid = self.upscaled_grid if upscaled else self.grid
         extent = np.array(reference.shape_zyx) * np.array(reference.spacing_mm_zyx)
         z, y, x = extent / np.array(grid.shape_zyx)
-        affine = affine_of(grid.shape_zyx, (z, y, x), reference.directions, reference.centre_mm)
-        return resample_like(CTVolume(voxels_hu, affine), reference)
+        return affine_of(grid.shape_zyx, (z, y, x), reference.directions, reference.centre_mm)
 
 
 def _grid_over(num_slices: int, size: int, fov_mm_zyx: tuple[float, float, float] | list[float]) -> Grid:

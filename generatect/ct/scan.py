@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from generatect.ct.arrays import ENDING as ARRAY
+from generatect.ct.arrays import ArrayForm, read_array
 from generatect.ct.dicom import read_series
 from generatect.ct.hounsfield import HUDecision, Scaling
 from generatect.ct.nifti import NiftiLayout, read_nifti_with_layout
@@ -16,7 +18,7 @@ class Scan:
     Attributes:
         volume: canonical, in HU.
         hu: how its stored values became HU.
-        layout: how its NIfTI file stores it; None for DICOM.
+        layout: how its NIfTI file stores it; None for DICOM and arrays.
     """
 
     volume: CTVolume
@@ -32,12 +34,12 @@ def read_scan(
     spacing_mm_zyx: tuple[float, float, float] | None = None,
     assume_axes: str | None = None,
 ) -> Scan:
-    """The CT of a NIfTI file or of the folder of a DICOM series.
+    """The CT of a NIfTI file, of an array in `.npz`, or of the folder of a DICOM series.
 
     Args:
         path: file or folder.
         hu_policy: how stored values become HU; for this and the following see `read_nifti_with_layout`. A DICOM series
-            states all of them itself.
+            states all of them itself; an array states none, see `ArrayForm`.
         metadata: slope and intercept that a table gives.
         spacing_mm_zyx: spacing that a table gives.
         assume_axes: axes of a file that states none.
@@ -45,6 +47,8 @@ def read_scan(
     Raises:
         InputError: anything that keeps it from being one CT volume.
     """
+    if path.name.endswith(ARRAY):
+        return Scan(*read_array(path, ArrayForm(metadata, assume_axes, spacing_mm_zyx)), None)
     if path.is_dir():
         decision = HUDecision("header", 1.0, 0.0, "slope and intercept of each DICOM slice")
         return Scan(read_series(path), decision, None)

@@ -19,6 +19,9 @@ _ENDING = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 _UNSAFE = re.compile(r"^\.|[/\\\x00-\x1f\x7f]")
 """Hidden files and the parent folder, separators of folders anywhere, control characters."""
 
+_LIKE_A_RESULT = re.compile(r"\.(rejected|json|jsonl|png|npy|csv|md)$", re.IGNORECASE)
+"""How files of a dataset end: `a.rejected.json` says why `a` was rejected, and would be the sidecar of `a.rejected`."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -73,6 +76,11 @@ def _read(path: Path) -> list[Prompt]:
         if _UNSAFE.search(name) or len(name.encode()) > MAX_NAME_BYTES:
             raise InputError(
                 f"{path} row {number}: name {name[:40]!r} is no plain file name of at most {MAX_NAME_BYTES} bytes; "
+                "choose another"
+            )
+        if ending := _LIKE_A_RESULT.search(name):
+            raise InputError(
+                f"{path} row {number}: name {name[:40]!r} ends in {ending[0]}, as files beside volumes do; "
                 "choose another"
             )
         if name.casefold() in taken:  # some disks take "a" and "A" for one file

@@ -8,6 +8,8 @@ from typing import Any
 from generatect.ct.volume_files import volume_name
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
+from generatect.synthesis.kept import REJECTED
+from generatect.synthesis.manifest import MANIFEST, read_manifest
 
 TABLES = ("reports.csv", "prompts.csv", "table.csv")
 """Tables that may lie beside the volumes: what `generatect.phantom` writes, and what others may."""
@@ -22,6 +24,8 @@ def read_sidecars(folder: Path) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for path in sorted(folder.glob("*.json")):
+        if path.name.endswith(REJECTED):  # says why there is no volume
+            continue
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -57,6 +61,27 @@ def gather_folder_prompts(folder: Path, sidecars: Mapping[str, Mapping[str, Any]
         if isinstance(text := sidecar.get("prompt"), str) and text.strip():
             prompts[name] = text.strip()
     return prompts
+
+
+def require_listed(folder: Path, names: set[str], where: str) -> None:
+    """Refuses volumes of no row of the dataset that `generate` finished in the folder: they would be counted with it.
+
+    Args:
+        folder: of the volumes.
+        names: of the volumes.
+        where: the setting and its value, for messages.
+
+    Raises:
+        InputError: naming the first.
+    """
+    if not (folder / MANIFEST).is_file():
+        return
+    listed = {str(line.get("volume", "")).removesuffix(".nii.gz") for line in read_manifest(folder)}
+    if others := sorted(names - listed):
+        raise InputError(
+            f"{where}: {len(others)} of {len(names)} volumes are not in its {MANIFEST}, first {others[0]}; finish the "
+            "dataset with the command that made it, or move them away"
+        )
 
 
 def one_set_of_weights(sidecars: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, str] | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from generatect.ct.arrays import ENDING as ARRAY
+from generatect.ct.arrays import RECOGNISED, ArrayForm, read_array, read_array_header
 from generatect.ct.grid import Grid
 from generatect.ct.intensity import HU_RANGE
 from generatect.ct.nifti import read_header, read_nifti
@@ -15,7 +17,12 @@ from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
 from generatect.ct.volume_files import is_volume_file, volume_name
 from generatect.errors import InputError
-from generatect.evaluation.folder_prompts import gather_folder_prompts, one_set_of_weights, read_sidecars
+from generatect.evaluation.folder_prompts import (
+    gather_folder_prompts,
+    one_set_of_weights,
+    read_sidecars,
+    require_listed,
+)
 from generatect.files import sha256_of_file
 
 MAX_LISTED = 5
@@ -27,11 +34,12 @@ class EvaluatedVolume:
     """One file.
 
     Attributes:
-        path: NIfTI.
+        path: NIfTI, or an array in `.npz`.
         name: its file name without suffix; a volume of the other folder with this name is its partner.
         sha256: of the file.
         grid: shape and spacing of the canonical volume.
         prompt: what it was made from, or its report; None where nothing says it.
+        arrays: what is stated of arrays.
     """
 
     path: Path
@@ -39,6 +47,7 @@ class EvaluatedVolume:
     sha256: str
     grid: Grid
     prompt: str | None
+    arrays: ArrayForm = RECOGNISED
 
     def read_hu(self, grid: Grid | None = None) -> Shaped[np.ndarray, "z y x"]:
         """Its voxels in HU, resampled in millimetres about its centre where another grid is asked for.
@@ -46,7 +55,8 @@ class EvaluatedVolume:
         Raises:
             InputError: whatever keeps it from being one CT volume, NaN among it.
         """
-        volume = read_nifti(self.path)
+        is_array = self.path.name.endswith(ARRAY)
+        volume = read_array(self.path, self.arrays)[0] if is_array else read_nifti(self.path)
         if grid is None or _alike(self.grid, grid):
             return volume.voxels_hu
         return resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu
@@ -80,7 +90,7 @@ class EvaluatedFolder:
         return self.volumes[0].grid
 
 
-def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
+def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED) -> EvaluatedFolder:
     """Looks at every header, sidecar and table of a folder; no voxel is read.
 
     Prompts come from sidecars `NAME.json`, as `generate` writes them, or from a table beside the volumes
@@ -89,6 +99,7 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     Args:
         folder: searched for `.nii.gz` and `.nii`, in capitals, too, not deeper; hidden files are passed over.
         setting: what named it, for messages: "real" or "fake".
+        arrays: what is stated of `.npz`, which may lie there in the place of NIfTI.
 
     Raises:
         InputError: no such folder, none or unreadable volumes, prompts whose volume is missing, or volumes that
@@ -97,25 +108,26 @@ def read_folder(folder: str | Path, setting: str) -> EvaluatedFolder:
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise InputError(f"{setting}={folder}: no such folder; name one with .nii.gz volumes")
-    files = sorted(path for path in where.iterdir() if is_volume_file(path.name) and path.is_file())
+    files = sorted(path for path in where.iterdir() if _is_volume(path.name) and path.is_file())
     if not files:
-        raise InputError(f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes")
-    names = Counter(volume_name(path.name) for path in files)
+        raise InputError(f"{setting}={folder}: no .nii.gz, .nii or .npz in this folder; name one with volumes")
+    names = Counter(map(_name, files))
     if twice := [name for name, count in names.items() if count > 1]:
-        raise InputError(f"{setting}={folder}: {twice[0]} is there with two endings, .nii and .nii.gz; remove one")
+        raise InputError(f"{setting}={folder}: {twice[0]} is there with two endings; remove one")
+    require_listed(where, set(names), f"{setting}={folder}")
     sidecars = read_sidecars(where)
     prompts = gather_folder_prompts(where, sidecars, set(names))
     grids, refused = {}, list[str]()
     for path in files:
         try:
-            grids[path] = _grid(path)
+            grids[path] = _grid(path, arrays)
         except InputError as error:
             refused.append(str(error))
     refuse_unreadable(refused, len(files))
     volumes = []
     for path in files:
-        name = volume_name(path.name)
-        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), grids[path], prompts.get(name)))
+        name = _name(path)
+        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), grids[path], prompts.get(name), arrays))
     weights = one_set_of_weights({name: sidecars[name] for name in names if name in sidecars}, f"{setting}={folder}")
     return EvaluatedFolder(setting, where, tuple(volumes), weights)
 
@@ -172,8 +184,8 @@ def refuse_unreadable(refused: list[str], num_volumes: int) -> None:
         )
 
 
-def _grid(path: Path) -> Grid:
-    stored = read_header(path)
+def _grid(path: Path, arrays: ArrayForm) -> Grid:
+    stored = read_array_header(path, arrays) if path.name.endswith(ARRAY) else read_header(path)
     order = closest_order(stored.affine)
     i, j, k = stored.shape[:3]
     affine = order.canonical_affine(stored.affine, (i, j, k))
@@ -192,3 +204,11 @@ def _said(grid: Grid) -> str:
     z, y, x = grid.shape_zyx
     mm_z, mm_y, mm_x = grid.spacing_mm_zyx
     return f"{z} × {y} × {x} voxels of {mm_z:.3g} × {mm_y:.3g} × {mm_x:.3g} mm"
+
+
+def _is_volume(name: str) -> bool:
+    return is_volume_file(name) or (name.endswith(ARRAY) and not name.startswith("."))
+
+
+def _name(path: Path) -> str:
+    return volume_name(path.name.removesuffix(ARRAY))

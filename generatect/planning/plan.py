@@ -16,21 +16,22 @@ class Plan:
     """What was chosen, and the peak memory that is expected of it.
 
     Attributes:
-        dense_bias: whether the position bias of every pair of tokens is kept.
-        slices_per_batch: slices refined at once.
+        dense_bias: whether the position bias of every pair of tokens is kept; None: no tokens are sampled.
+        slices_per_batch: slices refined at once; 0: none are refined.
         offload: whether networks are on the device only while they are needed.
         peak_bytes: most memory at once, all of the process on a CPU, the device's on a GPU.
     """
 
-    dense_bias: bool
+    dense_bias: bool | None
     slices_per_batch: int
     offload: bool
     peak_bytes: int
 
     def __str__(self) -> str:
-        bias = "whole" if self.dense_bias else "by slices"
-        offload = ", networks on the device only while needed" if self.offload else ""
-        return f"position bias {bias}, {self.slices_per_batch} slices at once{offload}"
+        parts = [] if self.dense_bias is None else [f"position bias {'whole' if self.dense_bias else 'by slices'}"]
+        parts += [f"{self.slices_per_batch} slices at once"] if self.slices_per_batch else []
+        parts += ["networks on the device only while needed"] if self.offload else []
+        return ", ".join(parts)
 
 
 def make_plan(
@@ -58,18 +59,19 @@ def make_plan(
         InputError: the least that is possible does not fit.
     """
     most = min(max_slices, costs.num_slices, MAX_SLICES_ON_CPU if on_cpu else max_slices)
+    biases = [None] if costs.token_step is None else [True, False] if costs.dense_bias_bytes else [False]
     plans = [
         _plan(costs, held_bytes, weights_bytes, dense, slices, offload, on_cpu)
         for offload in ([False] if on_cpu else [False, True])
-        for dense in ([True, False] if costs.dense_bias_bytes else [False])
-        for slices in range(most, 0, -1)
+        for dense in biases
+        for slices in (range(most, 0, -1) if costs.slice_step else [0])
     ]
     fitting = [plan for plan in plans if plan.peak_bytes <= budget_bytes]
     if not fitting:
         least = min(plan.peak_bytes for plan in plans)
         raise InputError(
-            f"memory={budget_bytes / GB:.2f} GB: this model needs at least {least / GB:.2f} GB, one slice at a time; "
-            "give it more, or take another device"
+            f"memory={budget_bytes / GB:.2f} GB: this model needs at least {least / GB:.2f} GB"
+            f"{', one slice at a time' if costs.slice_step else ''}; give it more, or take another device"
         )
     return fitting[0]
 
@@ -78,14 +80,15 @@ def _plan(
     costs: Costs,
     held_bytes: int,
     weights_bytes: dict[str, int],
-    dense: bool,
+    dense: bool | None,
     slices: int,
     offload: bool,
     on_cpu: bool,
 ) -> Plan:
     absent = {stage: weights_bytes[other] if offload else 0 for stage, other in _OTHERS.items()}
-    tokens = max(costs.token_step.peak_bytes - (0 if dense else costs.dense_bias_bytes), costs.decoder.peak_bytes)
-    refining = costs.volume_bytes + slices * costs.slice_step.peak_bytes
+    step = costs.token_step.peak_bytes if costs.token_step else 0
+    tokens = max(step - (0 if dense else costs.dense_bias_bytes), costs.decoder.peak_bytes)
+    refining = costs.volume_bytes + slices * (costs.slice_step.peak_bytes if costs.slice_step else 0)
     writing = WRITING_COPIES * costs.volume_bytes if on_cpu else costs.volume_bytes
     peaks = (tokens - absent["tokens"], refining - absent["slices"], writing)
     return Plan(dense, slices, offload, held_bytes + max(peaks) + (SCRATCH_BYTES_ON_CPU if on_cpu else 0))

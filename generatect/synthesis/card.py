@@ -34,7 +34,7 @@ python -m generatect.train data=folder data.root={folder.name} data.table={folde
 
 ## How it was made
 
-{_made(kept)}
+{_made(folder, kept)}
 ## Labels
 
 {_labels(kept)}
@@ -48,7 +48,7 @@ def _notices(kept: Kept) -> str:
     return "".join(f"\n> {notice}\n" for notice in notices)
 
 
-def _made(kept: Kept) -> str:
+def _made(folder: Path, kept: Kept) -> str:
     if not kept:
         return "No volume passed.\n"
     sidecar = kept[0][1]
@@ -56,7 +56,9 @@ def _made(kept: Kept) -> str:
     spacing = " × ".join(f"{mm:g}" for mm in sidecar["spacing_mm_zyx"])
     lines = [f"{z} × {y} × {x} voxels of {spacing} mm (z, y, x), preset `{sidecar['preset']}`"]
     lines += [f"weights of stage {stage}: SHA-256 `{value}`" for stage, value in sidecar["weights_sha256"].items()]
-    lines += [f"{part}: {_settings(sidecar[part])}" for part in ("tokens", "upscale")]
+    lines += [f"{part}: {_settings(sidecar[part])}" for part in ("tokens", "upscale") if sidecar[part]]
+    if sidecar["upscale"] is None:
+        lines.append(f"at low resolution; `python -m generatect.upscale input={folder.name}` refines them")
     lines.append("versions: " + _settings(sidecar["versions"]))
     return "".join(f"* {line}.\n" for line in lines)
 

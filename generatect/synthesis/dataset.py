@@ -1,6 +1,6 @@
 """What makes a dataset of a folder of volumes: manifest, table, list of what was rejected, and card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ OWN_COLUMNS = ("volume", "patient", "text", "seed")
 
 
 def finish_dataset(
-    folder: Path, work: Sequence[WorkItem], request: Mapping[str, Any], gate: Mapping[str, Any] | None
+    folder: Path,
+    work: Sequence[WorkItem],
+    request: Callable[[WorkItem], Mapping[str, Any]],
+    gate: Mapping[str, Any] | None,
 ) -> list[Path] | None:
     """Writes what describes the dataset, once every prompt has its volume or its rejection.
 
@@ -26,7 +29,7 @@ def finish_dataset(
     Args:
         folder: of the dataset.
         work: all of it, whoever did it.
-        request: see `made`.
+        request: of each item; see `made`.
         gate: see `rejected`.
 
     Returns:
@@ -34,11 +37,11 @@ def finish_dataset(
     """
     kept, failed = [], []
     for item in work:
-        sidecar = made(folder, item, request, check_hash=False)
+        sidecar = made(folder, item, request(item), check_hash=False)
         if sidecar is not None:
             kept.append((item, sidecar))
             continue
-        record = rejected(folder, item, request, gate)
+        record = rejected(folder, item, request(item), gate)
         if record is None:
             return None
         failed.append((item, record))

@@ -24,7 +24,7 @@ def made(folder: Path, item: WorkItem, request: Mapping[str, Any], check_hash: b
         request: what else decides a volume, as the sidecar names it: options and hashes of the weights.
         check_hash: compare the volume's bytes with its hash, too.
     """
-    sidecar = _read(folder / f"{item.prompt.name}.json")
+    sidecar = read_record(folder / f"{item.prompt.name}.json")
     if sidecar is None or not _answers(sidecar, item, request):
         return None
     volume = folder / f"{item.prompt.name}.nii.gz"
@@ -37,7 +37,7 @@ def rejected(
     folder: Path, item: WorkItem, request: Mapping[str, Any], gate: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """The record of a prompt whose every allowed attempt failed at this gate; None where there is none."""
-    record = _read(folder / f"{item.prompt.name}{REJECTED}")
+    record = read_record(folder / f"{item.prompt.name}{REJECTED}")
     answers = record is not None and gate is not None and _answers(record, item, {**request, "gate": gate})
     return record if answers else None
 
@@ -67,21 +67,25 @@ def reject(
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _answers(record: Mapping[str, Any], item: WorkItem, request: Mapping[str, Any]) -> bool:
+def differences(record: Mapping[str, Any], item: WorkItem, request: Mapping[str, Any]) -> list[str]:
+    """What a sidecar or a rejection names otherwise than it is asked for: "prompt", "seed", or keys of the request."""
     attempt = record.get("attempt")
-    return (
-        isinstance(attempt, int)
-        and record.get("seed") == item.seed_of(attempt)
-        and record.get("prompt") == item.prompt.text
-        and all(_deciding(record.get(key)) == _deciding(value) for key, value in request.items())
-    )
+    has_seed = isinstance(attempt, int) and record.get("seed") == item.seed_of(attempt)
+    own = {"prompt": record.get("prompt") == item.prompt.text, "seed": has_seed}
+    own |= {key: _deciding(record.get(key)) == _deciding(value) for key, value in request.items()}
+    return [key for key, is_same in own.items() if not is_same]
+
+
+def _answers(record: Mapping[str, Any], item: WorkItem, request: Mapping[str, Any]) -> bool:
+    return not differences(record, item, request)
 
 
 def _deciding(value: Any) -> Any:
     return {key: entry for key, entry in value.items() if key not in WORKLOAD} if isinstance(value, Mapping) else value
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or no sidecar of ours

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from generatect.errors import InputError
 from generatect.files import atomic_path, naming
 from generatect.synthesis.work import Shard
 
@@ -23,6 +24,22 @@ def append_line(folder: Path, shard: Shard, line: Mapping[str, Any]) -> None:
         file.write("\n" * is_torn + json.dumps(line, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a finished dataset.
+
+    Raises:
+        InputError: a line that is none.
+    """
+    path = folder / MANIFEST
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as lines of JSON; finish the dataset again") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise InputError(f"{path}: expected a JSON object in each line; finish the dataset again")
+    return lines
 
 
 def seconds_by_volume(folder: Path) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """Which prompts a process has to do, and the seed of each, whatever other processes do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from generatect.config.check import check_arguments
 from generatect.data.prompts import Prompt
 from generatect.errors import InputError
 
@@ -42,6 +44,16 @@ class WorkItem:
     def seed_of(self, attempt: int) -> int:
         """The seed of an attempt, 0 for the first: a function of seed, row and attempt alone."""
         return (self.seed + attempt * NEXT_ATTEMPT) % NUM_SEEDS
+
+
+def read_shard(settings: Mapping[str, Any]) -> Shard:
+    """The shard that a configuration names.
+
+    Raises:
+        InputError: a setting that there is not.
+    """
+    check_arguments(Shard, settings, "shard")
+    return Shard(**settings)
 
 
 def work_of(prompts: Sequence[Prompt], seed: int, shard: Shard) -> list[WorkItem]:

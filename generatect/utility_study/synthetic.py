@@ -1,7 +1,7 @@
 """The synthetic volumes: a dataset in a folder, or made here of the real training patients' reports."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from generatect.config.check import check_arguments
+from generatect.ct.arrays import ENDING
 from generatect.ct.preset import Preset
 from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.layouts.folder import FolderLayout
+from generatect.data.layouts.npz import NpzLayout
 from generatect.data.pairs import Pairs
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
@@ -35,6 +37,7 @@ class Synthetic:
         batch_size: volumes that are sampled together.
         seed: of the order of the reports, and of the first volume.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
+        arrays: range, axes and spacing_mm of a dataset of `.npz`; see `NpzLayout`.
     """
 
     root: str | None = None
@@ -45,6 +48,7 @@ class Synthetic:
     batch_size: int = 16
     seed: int = 0
     t5: str | None = None
+    arrays: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_arguments(TokenOptions, self.tokens, "synthetic.tokens")
@@ -66,13 +70,22 @@ def read_synthetic(wanted: Synthetic, num: int, labels: Sequence[str]) -> list[I
             f"{table}: {len(missing)} of the {len(labels)} labels of the real volumes are no columns of it, first "
             f"{missing[0]!r}; generate from prompts that have them, or choose others with labels=[…]"
         )
-    source = ArchivePairs(layout=FolderLayout(root=wanted.root, table=table, label_columns=labels))
+    source = _dataset(wanted.root, table, labels, wanted.arrays)
     if len(source) < num:
         raise InputError(
             f"synthetic.root={wanted.root}: has {len(source)} volumes and the sets need {num}; lower synthetic.num or "
             "the N of Nx in sets, or generate more"
         )
     return items_of(source, range(num), labels, "synthetic")
+
+
+def _dataset(root: str, table: str, labels: Sequence[str], arrays: Mapping[str, Any]) -> ArchivePairs:
+    """Volumes in a folder: arrays where there are any, as in GenerateCT's dataset."""
+    if not any(Path(root).expanduser().rglob(f"*{ENDING}")):
+        return ArchivePairs(layout=FolderLayout(root=root, table=table, label_columns=labels))
+    settings = {"root": root, "table": table, "label_columns": list(labels), **arrays}
+    check_arguments(NpzLayout, settings, "synthetic.arrays")
+    return ArchivePairs(layout=NpzLayout(**settings), assume_axes=arrays.get("axes"))
 
 
 class MadePairs:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from generatect.ct.arrays import ENDING, ArrayForm, read_array_header
 from generatect.ct.dicom_series import choose_series, find_series
 from generatect.ct.dicom_stack import stack_slices
 from generatect.ct.nifti import read_header
@@ -30,6 +31,8 @@ def header_facts(record: Record, num_bytes: int, assume_axes: str | None = None)
     try:
         if record.path.is_dir():
             return _series_facts(record.path, num_bytes)
+        if record.path.name.endswith(ENDING):
+            return _array_facts(record, num_bytes, assume_axes)
         grid, is_own = _grid(record, assume_axes)
     except InputError as error:
         return HeaderFacts(num_bytes, without_path(error, record.path))
@@ -52,6 +55,12 @@ def _grid(record: Record, assume_axes: str | None) -> tuple[StoredGrid, bool]:
         if record.spacing_mm_zyx is None:
             raise
     return read_header(record.path, spacing_mm_zyx=record.spacing_mm_zyx, assume_axes=assume_axes), False
+
+
+def _array_facts(record: Record, num_bytes: int, assume_axes: str | None) -> HeaderFacts:
+    """Of a bare array: its shape, and the place that is stated or known of it."""
+    header = read_array_header(record.path, ArrayForm(record.metadata, assume_axes, record.spacing_mm_zyx))
+    return replace(_geometry(header.affine, header.shape), num_bytes=num_bytes, dtype=header.dtype.name)
 
 
 def _series_facts(folder: Path, num_bytes: int) -> HeaderFacts:
