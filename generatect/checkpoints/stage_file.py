@@ -31,7 +31,7 @@ STAGES = ("ctvit", "transformer", "superres")
 """What a model is made of."""
 JUDGES = ("ctnet",)
 """What is trained to look at volumes, and is no part of a model."""
-DESCRIPTION_KEY, CHECKSUM_KEY = "generatect", "sha256"
+DESCRIPTION_KEY, CHECKSUM_KEY = "generatect", "content_sha256"
 EMA_KEY = "generatect_ema"
 
 
@@ -103,11 +103,11 @@ def write_stage_file(path: Path, description: dict[str, Any], state: dict[str, T
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     tensors = _each_by_itself({key: value.detach().cpu().contiguous() for key, value in state.items()})
-    header = json.dumps({"format": FORMAT, "version": __version__, **description}, sort_keys=True)
-    metadata = {DESCRIPTION_KEY: header, CHECKSUM_KEY: _checksum(header, tensors)}
+    description = {"format": FORMAT, "version": __version__, **description}
+    header = _as_json({**description, CHECKSUM_KEY: _checksum(description, tensors)})
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata=metadata)
+            save_file(tensors, temporary, metadata={DESCRIPTION_KEY: header})  # of several it draws the order
     except (OSError, SafetensorError) as error:  # the latter is what the library makes of some of the former
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(
@@ -128,12 +128,12 @@ def _each_by_itself(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+        description = _mapping(json.loads((file.metadata() or {}).get(DESCRIPTION_KEY, "null")))
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    header = metadata.get(DESCRIPTION_KEY, "null")
-    if CHECKSUM_KEY in metadata and metadata[CHECKSUM_KEY] != _checksum(header, state):  # older files have none
+    expected = description.pop(CHECKSUM_KEY, None)
+    if expected is not None and expected != _checksum(description, state):  # older files have none
         raise ValueError("damaged: it does not match the checksum in it")
-    return _mapping(json.loads(header)), state
+    return description, state
 
 
 def _read_ckpt(path: Path, stage: str | None) -> tuple[dict, dict[str, Tensor]]:
@@ -147,13 +147,17 @@ def _read_ckpt(path: Path, stage: str | None) -> tuple[dict, dict[str, Tensor]]:
     return _mapping(content.get(DESCRIPTION_KEY)), state
 
 
-def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
+def _checksum(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """SHA-256 of the description and of every tensor: name, type, shape and bytes."""
-    digest = hashlib.sha256(header.encode())
+    digest = hashlib.sha256(_as_json(description).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _as_json(description: dict[str, Any]) -> str:
+    return json.dumps(description, sort_keys=True)
 
 
 def _mapping(content: object) -> dict:

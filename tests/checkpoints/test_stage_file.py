@@ -139,6 +139,15 @@ def test_no_flipped_bit_changes_a_weight(tmp_path, state, suffix):
     assert noticed > 200
 
 
+def test_the_same_content_is_the_same_bytes(tmp_path, state):
+    """Hashes of files stand in sidecars: a file written again is the same file."""
+    written = set()
+    for _ in range(8):
+        write_stage_file(tmp_path / "a.safetensors", DESCRIPTION, state)
+        written.add((tmp_path / "a.safetensors").read_bytes())
+    assert len(written) == 1
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, state):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

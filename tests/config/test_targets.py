@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset, rebuild_process, rebuild_text
-from generatect.checkpoints.stage_file import DESCRIPTION_KEY, read_stage_file
+from generatect.checkpoints.stage_file import CHECKSUM_KEY, DESCRIPTION_KEY, read_stage_file
 from generatect.config.check import check_config
 from generatect.config.targets import allowed_target, refuse_targets
 from generatect.errors import InputError
@@ -179,6 +179,7 @@ def described(tiny_weights, tmp_path):
         source, path = tiny_weights / f"{stage}.safetensors", tmp_path / f"{stage}.safetensors"
         with safe_open(source, framework="pt") as file:
             description = json.loads(file.metadata()[DESCRIPTION_KEY])
+        del description[CHECKSUM_KEY]  # whoever means harm writes one that fits, or none
         node = description
         for key in place[:-1]:
             node = node.setdefault(key, {})
