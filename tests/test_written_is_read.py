@@ -182,7 +182,7 @@ def test_what_would_not_be_read_is_not_written_nor_asked_of_a_model(tmp_path, sh
 def test_the_bounds_themselves_are_written_and_read(tmp_path):
     low, high = SPACING_RANGE_MM
     rng = np.random.default_rng(0)
-    for shape, spacing_mm in (((2, 2, 2), (low * 1.001, low * 1.001, high)), ((30, 2, 2), (high * 0.999, 1.0, 1.0))):
+    for shape, spacing_mm in (((2, 2, 2), (low * 1.001, low * 1.001, high)), ((14, 2, 2), (high * 0.999, 1.0, 1.0))):
         volume = CTVolume(rng.integers(-1000, 1000, shape).astype(np.int16), Grid(shape, spacing_mm).affine())
         write_nifti(tmp_path / "a.nii", volume)
         assert np.array_equal(read_nifti(tmp_path / "a.nii").voxels_hu, volume.voxels_hu)

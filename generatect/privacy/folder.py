@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from generatect.ct.volume_files import files_below, is_volume_file, volume_name
+from generatect.ct.volume_files import files_below, is_volume_file, volume_name, without_ending
 from generatect.data.fingerprint import fingerprint
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
@@ -76,7 +76,7 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
         setting: what named it, for messages.
 
     Raises:
-        InputError: no such folder, no volume in it, real scans that are DICOM, or a table without a row for a volume.
+        InputError: no such folder, no volume in it, scans that are DICOM, or a table without a row for a volume.
     """
     where = Path(folder).expanduser()
     if not where.is_dir():
@@ -88,8 +88,9 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
             f"{setting}={folder}: no .nii.gz or .nii in this folder; name one with volumes (DICOM becomes NIfTI by "
             "generatect.import_dicom)"
         )
-    slices = [path for path in there if path.suffix.lower() == DICOM_ENDING]
-    if slices and setting != "generated":  # beside a generated volume, its own slices may lie
+    own = {path.with_name(without_ending(path.name)) for path in files}  # where generate dicom=true puts slices
+    slices = [path for path in there if path.suffix.lower() == DICOM_ENDING and path.parent not in own]
+    if slices:
         raise InputError(
             f"{setting}={folder}: {len(slices)} DICOM files, first {slices[0].relative_to(where)}, would be left out "
             "of the audit; make them NIfTI by generatect.import_dicom, or move them away"
