@@ -34,6 +34,7 @@ def download(request: Request) -> Response:
     """A file to keep: "nifti", "png", "gif" or "json"."""
     library: Library = request.app.state.studio.library
     volume_id, kind = (request.query_params.get(key, "") for key in ("volume", "format"))
+    library.require_state(volume_id, request.query_params.get("state"))
     path, about = library.path(volume_id), library.about(volume_id)
     name = _plain(without_ending(volume_id.rpartition("/")[2]), volume_id)
     made = path if path is not None and volume_id.startswith("made/") else None

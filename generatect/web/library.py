@@ -95,7 +95,7 @@ class Library:
         opened = self.opened.get(volume_id)
         if opened is not None:
             return opened[1]
-        found = self._state(volume_id, state)
+        found = self.require_state(volume_id, state)
         return self.kept.get((volume_id, found), lambda: self._read(volume_id))
 
     def change(self, first: str, second: str, states: tuple[str | None, str | None] = (None, None)) -> CTVolume:
@@ -105,7 +105,7 @@ class Library:
             InputError: there is no such volume, or the two cannot be compared.
             ChangedError: one of them is in another state.
         """
-        found = self._state(first, states[0]), self._state(second, states[1])
+        found = self.require_state(first, states[0]), self.require_state(second, states[1])
         volumes = self.volume(first, found[0]), self.volume(second, found[1])
         return self.kept.get((first, second, *found), lambda: Seen(difference(*volumes), None)).volume
 
@@ -129,6 +129,13 @@ class Library:
             return "" if path is None else state_of(path)
         except OSError as error:  # removed just now
             raise InputError("There is no such volume here.") from error
+
+    def require_state(self, volume_id: str, wanted: str | None) -> str:
+        """The state of a volume, where it is the one that is wanted, or any is; errors as in `seen`."""
+        found = self.state(volume_id)
+        if wanted not in (None, found):
+            raise ChangedError("The file has changed since it was opened.")
+        return found
 
     def path(self, volume_id: str) -> Path | None:
         """The file or folder of a volume; None: it is none.
@@ -191,13 +198,6 @@ class Library:
             while len(self.opened) > MAX_OPENED:
                 self.opened.popitem(last=False)
         return volume_id
-
-    def _state(self, volume_id: str, wanted: str | None) -> str:
-        """The state of a volume, where it is the one that is wanted, or any is."""
-        found = self.state(volume_id)
-        if wanted not in (None, found):
-            raise ChangedError("The file has changed since it was opened.")
-        return found
 
     def _root(self, volume_id: str) -> Path:
         """The folder that nothing of a volume on disk may lie outside of."""

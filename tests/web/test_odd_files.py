@@ -197,6 +197,23 @@ def test_a_pipe_where_a_text_should_be_stops_nobody(served, folder, name):
     assert describe(served, f"files/0/{folder.name}/good.nii.gz")["text"] is None
 
 
+def test_what_was_described_is_what_is_sent_or_it_is_refused(served, folder):
+    volume_id = f"files/0/{folder.name}/good.nii.gz"
+    asked = [
+        f"/api/{road}&volume={volume_id}" for road in ("slice?plane=axial&index=0", "nifti?x", "file?format=nifti")
+    ]
+    asked += [
+        f"/api/slice?plane=axial&index=0&volume={volume_id}&minus=phantom/1",
+        "/api/file?format=png&volume=phantom/1",
+    ]
+    states = {volume_id: describe(served, volume_id)["state"], "phantom/1": describe(served, "phantom/1")["state"]}
+    asked = [f"{road}&state={states[road.split('volume=')[1].split('&')[0]]}" for road in asked]
+    assert [served.ask(road).status for road in asked] == [200] * 5
+    write_nifti(folder / "good.nii.gz", noisy((7, 24, 20)))
+    assert [served.ask(road).status for road in asked] == [409] * 4 + [200]
+    assert served.ask(asked[0]).json["error"] == "The file has changed since it was opened."
+
+
 def test_half_a_character_in_a_report_is_refused_and_the_list_of_jobs_stays(served):
     before = len(served.ask("/api/jobs").json)
     answer = served.ask("/api/jobs", method="POST", body=b'{"prompt": "nodule \\ud83d", "steps": 900}')

@@ -72,13 +72,10 @@ export function downloads(meta) {
     ["gif", "GIF, through the slices"],
   ];
   if (meta.sidecar) kinds.push(["json", "Sidecar, JSON"]);
-  const links = kinds.map(([format, text]) =>
-    el(
-      "a",
-      { href: `/api/file?${new URLSearchParams({ volume: meta.volume, format })}`, download: "", data: { format } },
-      text,
-    ),
-  );
+  const links = kinds.map(([format, text]) => {
+    const shown = new URLSearchParams({ volume: meta.volume, state: meta.state, format }); // not what came after
+    return el("a", { href: `/api/file?${shown}`, download: "", data: { format } }, text);
+  });
   const menu = el(
     "details",
     { className: "menu", id: "download" },

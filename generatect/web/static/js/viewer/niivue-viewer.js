@@ -60,7 +60,7 @@ export class NiivueViewer {
     };
     await this.nv.attachToCanvas(this.planes);
     const low = this.window.level - this.window.width / 2;
-    const url = `/api/nifti?${new URLSearchParams({ volume: this.meta.volume })}`;
+    const url = `/api/nifti?${new URLSearchParams({ volume: this.meta.volume, state: this.meta.state })}`;
     const range = { cal_min: low, cal_max: low + this.window.width };
     await this.nv.loadVolumes([{ url, name: "volume.nii", colormap: "gray", ...range }]);
     this.nv.onLocationChange = () => this.told();
