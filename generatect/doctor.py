@@ -15,6 +15,7 @@ from generatect.data.inspection.page import write_page
 from generatect.data.inspection.terminal import show
 from generatect.data.inspection.verdicts import remember
 from generatect.data.inspection.voxels import workers_that_fit
+from generatect.data.stamp import stamp_of
 from generatect.errors import InputError
 from generatect.files import writable_folder
 from generatect.progress import bars, duration
@@ -59,7 +60,7 @@ def doctor(
     gigabytes = sum(facts.num_bytes for facts in headers) / 1e9
     cost = f"{gigabytes:.3g} GB to read, {num_workers} volumes at a time" if voxels else "tables and headers only"
     console.print(f"{len(pairs):,} volumes, {cost}", highlight=False)
-    started = time.monotonic()
+    started, stamps = time.monotonic(), [stamp_of(record.path) for record in pairs.records]
     with bars() as progress:
         inspection = inspect_archive(
             pairs,
@@ -69,9 +70,9 @@ def doctor(
             num_workers=num_workers,
             show=progress,
         )
-    if voxels:
+    if inspection.voxels is not None:
         seconds = time.monotonic() - started
-        remember(pairs, inspection.findings, cache_dir)
+        remember(pairs, stamps, headers, inspection.voxels, cache_dir)
         console.print(f"took {duration(seconds)}, {60 * len(pairs) / seconds:.3g} volumes a minute", highlight=False)
     write_json(inspection, folder / "doctor.json")
     write_page(inspection, folder / "doctor.html")

@@ -70,7 +70,6 @@ def shard(
     if isinstance(store, FolderStore):
         writable_folder(store.root)
     pairs = build(data["pairs"])
-    refuse_bad(pairs, doctor=data.get("doctor", "ignore"), on_bad=data.get("on_bad", "raise"), cache_dir=cache_dir)
     objects = _tokenizer(name, tokenizer, pick_device(device))
     built = objects.pop("preset") if objects else build(preset)
     node = {**stage["datamodule"], "max_val_items": len(pairs), **_skipped_file(stage["datamodule"], store, cache_dir)}
@@ -80,8 +79,10 @@ def shard(
             raise InputError("stage 'ctnet': not every volume has labels, or not the same; it learns nothing without")
         objects["label_names"] = label_names
     module = build(node, pairs=pairs, preset=built, seed=seed, **objects)
-    module.bad.start()
     sides = {"train": module.train_indices, "val": module.val_indices}
+    doctor, on_bad = data.get("doctor", "ignore"), data.get("on_bad", "raise")
+    refuse_bad(pairs, *sides.values(), doctor=doctor, on_bad=on_bad, cache_dir=cache_dir)
+    module.bad.start()
     maker = _maker(name, module, bool(label_names))
     purpose = Purpose(
         stage="ctvit" if name == "ctnet" else name,  # whole volumes, which either stage reads

@@ -124,10 +124,17 @@ def train(
             file = start_from(built, init, name)
             if is_first and (others := described_otherwise(file.description, built.description)):
                 print(f"init={init}: was trained otherwise, and starts this run: {', '.join(others)}")
-        refuse_bad(pairs, doctor=data.get("doctor", "ignore"), on_bad=data.get("on_bad", "raise"), cache_dir=cache_dir)
         notice = getattr(pairs, "notice", None)
         description = {**built.description, "stage": name, "notice": notice}
         datamodule = build(stage["datamodule"], pairs=pairs, preset=built.preset, seed=seed, **built.data)
+        refuse_bad(
+            pairs,
+            datamodule.train_indices,
+            datamodule.val_indices,
+            doctor=data.get("doctor", "ignore"),
+            on_bad=data.get("on_bad", "raise"),
+            cache_dir=cache_dir,
+        )
         module = build(stage["module"], description=description, accumulate=accumulate, seed=seed, **built.module)
         for network in module.children():
             if checkpoint_activations:

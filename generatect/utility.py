@@ -85,8 +85,9 @@ def utility(
     chosen, wanted = training_sets(sets), Synthetic(**synthetic)
     pairs, grid = build(data["pairs"]), build(preset)
     names, on_bad = labels_of_study(pairs, labels), data.get("on_bad", "raise")
-    refuse_bad(pairs, doctor=data.get("doctor", "ignore"), on_bad=on_bad, cache_dir=cache_dir)
     real = split_real(pairs, names, test_fraction=test_fraction, seed=seed, num_train=num_train, num_test=num_test)
+    sides = ([item.index for item in side] for side in (real.train, real.test))
+    refuse_bad(pairs, *sides, doctor=data.get("doctor", "ignore"), on_bad=on_bad, cache_dir=cache_dir)
     folder = writable_folder(output)
     cache, skipped = ArrayCache(data.get("cache_dir") or folder / "volumes"), str(folder / "skipped.csv")
 

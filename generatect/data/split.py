@@ -100,6 +100,21 @@ def split_by_patient(
     return sides
 
 
+def decided_sides(patients: Sequence[str], given: Sequence[str | None]) -> list[str | None]:
+    """The side of each item as far as the archive decides it, whatever fraction and seed `split_by_patient` gets.
+
+    Args:
+        patients: whose each item is.
+        given: the side that the archive itself gives each item.
+
+    Returns:
+        "train" or "val"; None where the side is drawn.
+    """
+    own = _own_sides(patients, given)
+    otherwise = "train" if "val" in own.values() else None
+    return [own.get(patient, otherwise) for patient in patients]
+
+
 def _own_sides(patients: Sequence[str], given: Sequence[str | None]) -> dict[str, str]:
     """Patient → the side that the archive gives; training wins."""
     own: dict[str, str] = {}

@@ -1,7 +1,10 @@
 """Pairs of an archive: how each file is read, and what their hash follows."""
 
+import gzip
 import os
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -83,15 +86,47 @@ def test_fingerprints_follow_how_a_file_is_read(records):
     assert len(set(found)) == len(found)
 
 
-def test_a_long_file_that_changes_in_the_middle_changes_its_fingerprint(tmp_path):
-    path = tmp_path / "long.nii"
-    content = bytearray(3 << 20)
-    path.write_bytes(content)
+NOISE = np.random.default_rng(0).integers(-1000, 1000, (32, 200, 200)).astype(np.int16)
+"""2.4 MB, of which the ends are sampled."""
+
+
+def in_one_member(content: bytes) -> bytes:
+    return gzip.compress(content, 0)
+
+
+def in_three_members(content: bytes) -> bytes:
+    """As bgzip does, and whoever concatenates."""
+    third = len(content) // 3
+    parts = (content[:third], content[third:-third], content[-third:])
+    return b"".join(gzip.compress(part, 0) for part in parts)
+
+
+def padded(content: bytes) -> bytes:
+    return gzip.compress(content, 0) + bytes(2 << 20)
+
+
+@pytest.mark.parametrize("store", [bytes, in_one_member, in_three_members, padded])
+def test_a_change_in_the_middle_of_a_long_file_is_noticed_even_if_size_and_date_stay(tmp_path, store):
+    path = tmp_path / "scan.nii"
+    write_nifti(path, CTVolume(NOISE, Grid(NOISE.shape, (3.0, 2.0, 2.0)).affine()))
+    content = bytearray(path.read_bytes())
+    path.write_bytes(store(content))
     os.utime(path, ns=(1, 1))
-    before = prints([Record("long", path, "p", "x")])
-    content[3 << 19] = 1
-    path.write_bytes(content)
-    assert prints([Record("long", path, "p", "x")]) != before
+    size, before = path.stat().st_size, prints([Record("scan", path, "p", "x")])
+    content[len(content) // 2] ^= 1
+    path.write_bytes(store(content))
+    os.utime(path, ns=(1, 1))
+    assert path.stat().st_size == size
+    assert prints([Record("scan", path, "p", "x")]) != before
+
+
+def test_a_copied_folder_keeps_the_caches_of_compressed_volumes(tmp_path):
+    for name, store in (("one", in_one_member), ("three", in_three_members)):
+        path = tmp_path / f"{name}.nii.gz"
+        write_nifti(tmp_path / "scan.nii", CTVolume(NOISE, Grid(NOISE.shape, (3.0, 2.0, 2.0)).affine()))
+        path.write_bytes(store((tmp_path / "scan.nii").read_bytes()))
+        copy = Record("copy", Path(shutil.copy(path, tmp_path / f"{name}-copy.nii.gz")), "p", "x")
+        assert (prints([Record("a", path, "p", "x")]) == prints([copy])) == (name == "one")
 
 
 def test_what_cannot_be_used_is_one_line(records, tmp_path):

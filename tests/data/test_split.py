@@ -8,7 +8,7 @@ import pytest
 
 from generatect.data.archive import ArchivePairs
 from generatect.data.manifest import Manifest, Record
-from generatect.data.split import describe_sides, sides_of, split_by_patient
+from generatect.data.split import decided_sides, describe_sides, sides_of, split_by_patient
 from generatect.errors import InputError
 from generatect.phantom.pairs import PhantomPairs
 
@@ -43,6 +43,9 @@ def test_whatever_an_archive_says_nobody_is_on_both_sides(seed):
     train, val = (people(patients, sides[side]) for side in ("train", "val"))
     assert not train & val
     assert sorted(sides["train"] + sides["val"]) == list(range(200))
+    decided = decided_sides(patients, given)
+    for side, indices in sides.items():
+        assert {decided[index] for index in indices} == {side}  # somebody validates, so nothing is left to chance
     said = {side: people(patients, [i for i in range(200) if given[i] == side]) for side in ("train", "val")}
     assert said["train"] <= train
     assert val == said["val"] - said["train"]
@@ -53,6 +56,7 @@ def test_an_archive_without_validation_patients_leaves_them_to_chance():
     given = ["train"] * 50 + [None] * 150
     val = split_by_patient(patients, given=given, val_fraction=0.3)["val"]
     assert val == [index for index in split_by_patient(patients, val_fraction=0.3)["val"] if index >= 50]
+    assert decided_sides(patients, given) == given
     assert val
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from generatect.data.archive import ArchivePairs
-from generatect.data.inspection.content import check_duplicates
+from generatect.data.inspection.duplicates import check_duplicates, read_hashes, suspects
 from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
 from generatect.data.inspection.findings import Finding, errors
 from generatect.data.inspection.header_checks import check_headers
@@ -16,6 +16,7 @@ from generatect.data.inspection.table_checks import check_tables
 from generatect.data.inspection.voxel_checks import check_voxels
 from generatect.data.inspection.voxels import read_voxels
 from generatect.data.manifest import LeftOut, Record
+from generatect.data.split import decided_sides
 from generatect.progress import Progress
 
 
@@ -55,12 +56,6 @@ def headers_of(pairs: ArchivePairs, cache_dir: str, show: Progress) -> list[Head
     return read_headers(pairs.records, assume_axes=pairs.assume_axes, cache_dir=cache_dir, show=show)
 
 
-def check_files(records: list[Record], headers: list[HeaderFacts]) -> list[Finding]:
-    """Findings of everything but tables and voxels."""
-    contents = [facts.content for facts in headers]
-    return check_headers(records, headers) + check_duplicates(records, contents, "duplicate-file")
-
-
 def inspect_archive(
     pairs: ArchivePairs,
     headers: list[HeaderFacts],
@@ -81,22 +76,17 @@ def inspect_archive(
         show: told of the progress.
     """
     records, tokens = pairs.records, token_counter(encoder)
-    findings = check_tables(pairs.manifest, tokens) + check_files(records, headers)
+    findings = check_tables(pairs.manifest, tokens) + check_headers(records, headers)
+    contents: list[str | None] = [None] * len(records)
     voxels = None
     if kept is not None:
         voxels = read_voxels(pairs, kept=kept, num_workers=num_workers, show=show)
         findings += check_voxels(records, headers, voxels)
-        findings += check_duplicates(records, _stored_differently(headers, voxels), "duplicate-volume")
+        contents = [of_volume.content for of_volume in voxels]
+    else:
+        read = read_hashes(pairs, suspects(headers, contents, None), show)
+        contents = [read.get(index) for index in range(len(records))]
+    sides = decided_sides([record.patient for record in records], [record.split for record in records])
+    findings += check_duplicates(records, [facts.content for facts in headers], contents, sides)
     limit = f"{tokens.max_tokens} tokens, counted by {tokens.how}"
     return Inspection(records, pairs.manifest.left_out, headers, voxels, findings, limit)
-
-
-def _stored_differently(headers: list[HeaderFacts], voxels: list[VoxelFacts]) -> list[str | None]:
-    """Content of each volume, but of files that are the same byte for byte only once: those are known already."""
-    seen: set[str] = set()
-    contents: list[str | None] = []
-    for header, of_volume in zip(headers, voxels, strict=True):
-        contents.append(None if header.content in seen else of_volume.content)
-        if header.content is not None:
-            seen.add(header.content)
-    return contents

@@ -81,10 +81,23 @@ CATALOGUE = (
         "duplicate-across-splits",
         ERROR,
         "Same volume in training and validation",
-        "Numbers measured on it flatter the model. Keep one of the two.",
+        "Numbers measured on it flatter the model. Keep one of the two, or give both one patient.",
+        of_file=False,
+    ),
+    Check(
+        "duplicate-patients",
+        WARNING,
+        "Same volume under two patients",
+        "A drawn split may part them, and then training does not start. Keep one of the two, or give both one patient.",
         of_file=False,
     ),
     Check("duplicate-file", WARNING, "Same file twice", "It counts double, or one of the two has a wrong report."),
+    Check(
+        "duplicate-volume",
+        WARNING,
+        "Same voxels in two files",
+        "Stored differently, yet the same scan: it counts double, or one of the two has a wrong report.",
+    ),
     Check(
         "double-rescaling-risk",
         WARNING,
@@ -192,11 +205,5 @@ CATALOGUE = (
         of_file=False,
     ),
     Check("clipped", INFO, "HU cut off", "Many voxels share the highest value, so denser matter looks the same."),
-    Check(
-        "duplicate-volume",
-        WARNING,
-        "Same voxels in two files",
-        "Stored differently, yet the same scan: it counts double, or one of the two has a wrong report.",
-    ),
 )
 CHECKS = {check.code: check for check in CATALOGUE}

@@ -1,14 +1,12 @@
 """Which files hold the same bytes, found without reading many of them."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from generatect.data.inspection.facts import HeaderFacts
-from generatect.data.inspection.findings import Finding, found
-from generatect.data.manifest import Record
 from generatect.progress import Progress
 
 SAMPLED_BYTES = 1 << 20
@@ -51,26 +49,3 @@ def content_hash(path: Path) -> str | None:
     except OSError:
         return None
     return digest.hexdigest()
-
-
-def check_duplicates(records: list[Record], contents: Sequence[str | None], code: str) -> list[Finding]:
-    """A finding for each volume whose content an earlier one has; graver where the two are on different sides.
-
-    Args:
-        records: the volumes.
-        contents: hash of each; None is like nothing else.
-        code: of a duplicate on the same side.
-    """
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record, content in zip(records, contents, strict=True):
-        if content is not None:
-            groups[content].append(record)
-    findings = []
-    for first, *others in groups.values():
-        for other in others:
-            is_divided = {first.split, other.split} == {"train", "val"}
-            side = "" if first.patient == other.patient else ", another patient's"
-            place = f"{first.split} and {other.split}: " if is_divided else ""
-            message = f"{place}the same as {first.name}{side}"
-            findings.append(found("duplicate-across-splits" if is_divided else code, other.name, message))
-    return findings

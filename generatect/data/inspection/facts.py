@@ -22,6 +22,7 @@ class HeaderFacts:
         dtype: stored type, such as "int16".
         slope, intercept: the header's scaling.
         content: hash of the file, made only where another has the same size.
+        glimpse: alike in files that may hold one scan; see `generatect.ct.same_scan`.
     """
 
     num_bytes: int
@@ -34,6 +35,7 @@ class HeaderFacts:
     slope: float | None = None
     intercept: float | None = None
     content: str | None = None
+    glimpse: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `from_json`."""
@@ -58,7 +60,7 @@ class VoxelFacts:
         share_far_above: share of the voxels far above what a CT holds; see `share_far_above`.
         scaling: "twice" or "never" where the voxels show that; "" otherwise.
         body_litres, lungs_litres: see `generatect.data.inspection.chest`.
-        content: hash of a coarse copy.
+        content: hash of the voxels; see `voxel_hash`.
         thumbnail: three planes at lung window, JPEG in base64.
     """
 

@@ -12,6 +12,7 @@ from generatect.ct.dicom_stack import stack_slices
 from generatect.ct.nifti import read_header
 from generatect.ct.nifti_header import StoredGrid
 from generatect.ct.orientation import AxisOrder, closest_order
+from generatect.ct.same_scan import glimpse_of_nifti, glimpse_of_series
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS
 from generatect.ct.volume_files import MAX_SLICES, files_below
 from generatect.data.inspection.facts import HeaderFacts
@@ -44,6 +45,7 @@ def header_facts(record: Record, num_bytes: int, assume_axes: str | None = None)
         dtype=grid.dtype.name,
         slope=grid.slope,
         intercept=grid.intercept,
+        glimpse=glimpse_of_nifti(record.path, spacing_mm_zyx=record.spacing_mm_zyx, assume_axes=assume_axes),
     )
 
 
@@ -70,7 +72,7 @@ def _series_facts(folder: Path, num_bytes: int) -> HeaderFacts:
         raise next(iter(damaged.values()), InputError(f"{folder}: no DICOM; expected the slices of one CT series"))
     stack = stack_slices(choose_series(found, None, folder))
     shape = (len(stack.slices), stack.slices[0].rows, stack.slices[0].columns)
-    return replace(_geometry(stack.affine, shape), num_bytes=num_bytes)
+    return replace(_geometry(stack.affine, shape), num_bytes=num_bytes, glimpse=glimpse_of_series(stack))
 
 
 def _geometry(affine: Float64[np.ndarray, "4 4"], shape: tuple[int, ...]) -> HeaderFacts:

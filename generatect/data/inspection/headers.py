@@ -1,36 +1,35 @@
 """The header of every file: read in threads, and kept, so that the next look costs one `stat` a file."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from generatect.ct.volume_files import files_below
 from generatect.data.inspection.content import add_content
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.header_facts import header_facts
 from generatect.data.manifest import Record
-from generatect.errors import InputError
-from generatect.files import atomic_path, writable_folder
+from generatect.data.stamp import Stamp, stamp_from, stamp_of
+from generatect.files import writable_folder
+from generatect.kept_lines import KeptLines
 from generatect.progress import Progress
 
-VERSION = "2"
+VERSION = "3"
 """Of what is kept: raise it when headers are read or described in another way."""
 
 NUM_THREADS = 16
 """Of waiting for a disk or a network, not of computing."""
-
-Stamp = tuple[int, int]
-Kept = dict[str, tuple[Stamp, HeaderFacts]]
 
 
 def read_headers(
     records: Sequence[Record], *, assume_axes: str | None, cache_dir: str, show: Progress
 ) -> list[HeaderFacts]:
     """Facts of each file's header, in order; what was read before of an unchanged file is not read again.
+
+    What is kept belongs to files, not to an archive: another table over the same files finds it. A refusal is not kept,
+    since its cause may lie outside of the file.
 
     Args:
         records: the volumes: NIfTI files, and folders of DICOM series.
@@ -42,8 +41,8 @@ def read_headers(
         InputError: the folder of kept facts cannot be written.
     """
     keys = [hidden_key(record, assume_axes) for record in records]
-    store = _store(keys, cache_dir)
-    kept = _load(store)
+    store = KeptLines(inspection_folder(cache_dir) / "headers.jsonl", VERSION)
+    kept = store.read(lambda entry: (stamp_from(entry["stamp"]), HeaderFacts.from_json(entry["facts"])))
     stamps: list[Stamp] = []
     facts: list[HeaderFacts] = []
 
@@ -59,18 +58,18 @@ def read_headers(
             show("headers", len(facts), len(records))
         facts = add_content([record.path for record in records], facts, run, show)
     now = {key: (stamp, of_file) for key, stamp, of_file in zip(keys, stamps, facts, strict=True)}
-    if now != kept:
-        _save(store, now)
+    new = {key: entry for key, entry in now.items() if entry[1].refusal is None and entry != kept.get(key)}
+    store.add({key: {"stamp": stamp, "facts": of_file.to_json()} for key, (stamp, of_file) in new.items()})
     return facts
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Size and latest change of a file, or of all files of a folder; zeros where there is nothing."""
-    try:
-        statuses = [file.stat() for file in (files_below(path) if path.is_dir() else [path])]
-    except (OSError, InputError):
-        return 0, 0
-    return sum(status.st_size for status in statuses), max((status.st_mtime_ns for status in statuses), default=0)
+def inspection_folder(cache_dir: str) -> Path:
+    """Where facts of files are kept.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    return writable_folder(Path(cache_dir).expanduser() / "inspection", "cache_dir")
 
 
 @contextmanager
@@ -87,24 +86,3 @@ def hidden_key(record: Record, assume_axes: str | None) -> str:
     """A file's key among what is kept; a hash, since its path may name a patient."""
     how = repr((os.fsencode(record.path), record.spacing_mm_zyx, assume_axes))
     return hashlib.sha256(how.encode()).hexdigest()[:32]
-
-
-def _store(keys: list[str], cache_dir: str) -> Path:
-    """File of the kept facts: one for each archive."""
-    key = hashlib.sha256(f"{VERSION} {' '.join(keys)}".encode()).hexdigest()[:32]
-    return writable_folder(Path(cache_dir).expanduser() / "inspection", "cache_dir") / f"headers-{key}.json"
-
-
-def _load(store: Path) -> Kept:
-    """What was kept; nothing where the file is missing, damaged or of another version."""
-    try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-        return {key: (tuple(stamp), HeaderFacts.from_json(facts)) for key, (stamp, facts) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _save(store: Path, kept: Kept) -> None:
-    content = {key: (stamp, facts.to_json()) for key, (stamp, facts) in kept.items()}
-    with atomic_path(store) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -1,48 +1,123 @@
-"""What the doctor found in voxels, kept for training, which does not read whole volumes before it starts."""
+"""What reading whole volumes has shown, kept for training, which does not read them all before it starts."""
 
 import hashlib
-import json
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from generatect.data.archive import ArchivePairs
-from generatect.data.inspection.findings import Finding, errors, found
-from generatect.data.inspection.headers import hidden_key, stamp_of
-from generatect.files import atomic_path, writable_folder
+from generatect.data.inspection.catalogue import CHECKS
+from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
+from generatect.data.inspection.findings import errors
+from generatect.data.inspection.headers import inspection_folder
+from generatect.data.inspection.voxel_checks import check_voxels
+from generatect.data.manifest import Record
+from generatect.data.stamp import Stamp, stamp_from, stamp_of
+from generatect.kept_lines import KeptLines
+
+VERSION = "1"
+"""Of what is kept: raise it when volumes are judged or hashed in another way."""
 
 
-def remember(pairs: ArchivePairs, findings: Sequence[Finding], cache_dir: str) -> None:
-    """Keeps the errors of an inspection of voxels, in place of those of the one before.
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a volume's voxels.
+
+    Attributes:
+        stamp: of the file that they were read from; see `stamp_of`.
+        is_judged: the doctor has read them; False: they were only hashed.
+        code: error that they showed; None for none.
+        content: their hash; None where they cannot be read.
+    """
+
+    stamp: Stamp
+    is_judged: bool
+    code: str | None
+    content: str | None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Seen":
+        """What `remember` wrote."""
+        if values["code"] is not None and values["code"] not in CHECKS:
+            raise ValueError("a check that this version has not")
+        return cls(stamp_from(values["stamp"]), bool(values["is_judged"]), values["code"], values["content"])
+
+
+def remember(
+    pairs: ArchivePairs,
+    stamps: Sequence[Stamp],
+    headers: Sequence[HeaderFacts],
+    voxels: Sequence[VoxelFacts],
+    cache_dir: str,
+) -> None:
+    """Keeps what the voxels of each volume show: errors that are theirs alone, and their hash.
+
+    What tables or other files have to do with it is not kept; that is looked at anew.
+
+    Args:
+        pairs: the archive.
+        stamps: of the files, taken before they were read.
+        headers: facts of their headers.
+        voxels: facts of the volumes.
+        cache_dir: where they are kept.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    of_volume = {finding.name: finding for finding in errors(findings)}
-    refused = {
-        hidden_key(record, pairs.assume_axes): [stamp_of(record.path), of_volume[record.name].code]
-        for record in pairs.records
-        if record.name in of_volume
-    }
-    with atomic_path(_store(pairs, cache_dir)) as temporary:
-        temporary.write_text(json.dumps(refused), encoding="utf-8")
+    of_volume: dict[str, str] = {}
+    for finding in errors(check_voxels(pairs.records, headers, voxels)):
+        of_volume.setdefault(finding.name, finding.code)
+    keep_seen(
+        pairs,
+        {
+            index: Seen(stamp, True, of_volume.get(record.name), facts.content)
+            for index, (record, stamp, facts) in enumerate(zip(pairs.records, stamps, voxels, strict=True))
+        },
+        cache_dir,
+    )
 
 
-def remembered(pairs: ArchivePairs, cache_dir: str) -> list[Finding]:
-    """Errors that were kept, of files that have not changed since."""
-    try:
-        refused = json.loads(_store(pairs, cache_dir).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    findings = []
-    for record in pairs.records if refused else ():
-        stamp, code = refused.get(hidden_key(record, pairs.assume_axes), (None, None))
-        if stamp is not None and tuple(stamp) == stamp_of(record.path):
-            findings.append(found(code, record.name, "as the doctor saw in its voxels"))
-    return findings
+def keep_seen(pairs: ArchivePairs, seen: Mapping[int, Seen], cache_dir: str) -> None:
+    """Keeps what is known of volumes, by their index.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    store = _store(cache_dir)
+    known = store.read(Seen.from_json)
+    new = {_key(pairs, pairs.records[index]): entry for index, entry in seen.items()}
+    store.add(
+        {
+            key: {
+                "stamp": entry.stamp,
+                "is_judged": entry.is_judged,
+                "code": entry.code,
+                "content": entry.content,
+            }
+            for key, entry in new.items()
+            if known.get(key) != entry
+        }
+    )
 
 
-def _store(pairs: ArchivePairs, cache_dir: str) -> Path:
-    """File of the kept errors: one for each archive and way of reading it."""
-    keys = [hidden_key(record, pairs.assume_axes) for record in pairs.records]
-    key = hashlib.sha256(f"{pairs.hu_policy} {' '.join(keys)}".encode()).hexdigest()[:32]
-    return writable_folder(Path(cache_dir).expanduser() / "inspection", "cache_dir") / f"voxels-{key}.json"
+def recall(pairs: ArchivePairs, cache_dir: str) -> tuple[list[Seen | None], int]:
+    """What is known of each volume as it is now, and how many the doctor read that have changed since."""
+    known = _store(cache_dir).read(Seen.from_json)
+    seen, num_changed = list[Seen | None](), 0
+    for record in pairs.records:
+        entry = known.get(_key(pairs, record)) if known else None
+        is_same = entry is not None and entry.stamp == stamp_of(record.path)
+        seen.append(entry if is_same else None)
+        num_changed += entry is not None and entry.is_judged and not is_same
+    return seen, num_changed
+
+
+def _key(pairs: ArchivePairs, record: Record) -> str:
+    """Hash of a file's path and of how it is read: its voxels in HU depend on nothing else."""
+    how = (os.fsencode(record.path), pairs.hu_policy, record.metadata, record.spacing_mm_zyx, pairs.assume_axes)
+    return hashlib.sha256(repr(how).encode()).hexdigest()[:32]
+
+
+def _store(cache_dir: str) -> KeptLines:
+    return KeptLines(inspection_folder(cache_dir) / "voxels.jsonl", VERSION)

@@ -1,17 +1,14 @@
 """Whole volumes: each is read once, in threads, and what it showed is kept line by line."""
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from generatect.ct.hounsfield import HUDecision
 from generatect.ct.hu_evidence import share_far_above
+from generatect.ct.same_scan import voxel_hash
 from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.inspection.chest import coarse, measure_chest
@@ -20,10 +17,10 @@ from generatect.data.inspection.refusals import without_path
 from generatect.data.inspection.scaling import seen_scaling
 from generatect.data.inspection.thumbnail import thumbnail
 from generatect.errors import InputError
-from generatect.files import naming
+from generatect.kept_lines import KeptLines
 from generatect.progress import Progress
 
-VERSION = "2"
+VERSION = "3"
 """Of what is kept: raise it when volumes are judged in another way."""
 
 BYTES_PER_VOXEL = 12
@@ -37,29 +34,26 @@ def read_voxels(pairs: ArchivePairs, *, kept: Path, num_workers: int, show: Prog
 
     Args:
         pairs: the archive.
-        kept: a file of JSON lines, one for each volume read, keyed by what the file holds and how it is read.
+        kept: file of `KeptLines`, one for each volume read, keyed by what the file holds and how it is read.
         num_workers: volumes in memory at a time.
         show: told of the progress.
     """
-    known = _load(kept)
+    store = KeptLines(kept, VERSION)
+    known = store.read(VoxelFacts.from_json)
     facts: dict[int, VoxelFacts] = {}
     waiting = iter(range(len(pairs)))
     running: set[Future] = set()
     pool = ThreadPoolExecutor(num_workers)
-    kept.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with naming(kept), kept.open("a", encoding="utf-8") as file:
-            while len(facts) < len(pairs):
-                while len(running) < 2 * num_workers and (index := next(waiting, None)) is not None:
-                    running.add(pool.submit(_read, pairs, index, known))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for index, key, of_volume in (future.result() for future in done):
-                    facts[index] = of_volume
-                    if key not in known and of_volume.refusal is None:  # what could not be read is tried once more
-                        # The line break comes first: what a kill cut short thereby ends.
-                        file.write("\n" + json.dumps({"key": key, "facts": of_volume.to_json()}))
-                        file.flush()
-                    show("volumes", len(facts), len(pairs))
+        while len(facts) < len(pairs):
+            while len(running) < 2 * num_workers and (index := next(waiting, None)) is not None:
+                running.add(pool.submit(_read, pairs, index, known))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for index, key, of_volume in (future.result() for future in done):
+                facts[index] = of_volume
+                if key not in known and of_volume.refusal is None:  # what could not be read is tried once more
+                    store.add({key: of_volume.to_json()})
+                show("volumes", len(facts), len(pairs))
     finally:
         pool.shutdown(cancel_futures=True)
     return [facts[index] for index in range(len(pairs))]
@@ -82,7 +76,7 @@ def inspect_volume(volume: CTVolume, hu: HUDecision) -> VoxelFacts:
         scaling=seen_scaling(few),
         body_litres=round(chest.body_litres, 3),
         lungs_litres=round(chest.lungs_litres, 3),
-        content=_content(few),
+        content=voxel_hash(voxels),
         thumbnail=thumbnail(volume),
     )
 
@@ -99,34 +93,16 @@ def _read(pairs: ArchivePairs, index: int, known: dict[str, VoxelFacts]) -> tupl
     """Index, key and facts of one volume, from the file or from what was kept."""
     key = ""
     try:
-        key = f"{VERSION} {pairs.fingerprint(index)}"
-        return index, key, known[key] if key in known else inspect_volume(*pairs.read(index))
+        key = pairs.fingerprint(index)
+        if key in known:
+            return index, key, known[key]
+        facts = inspect_volume(*pairs.read(index))
+        if pairs.fingerprint(index) != key:
+            raise InputError(f"{pairs.records[index].path}: has changed while it was read; run this again")
+        return index, key, facts
     except InputError as error:
         return index, key, VoxelFacts(refusal=without_path(error, pairs.records[index].path))
     except OSError as error:
         return index, key, VoxelFacts(refusal=f"cannot be read ({error.strerror})")
     except MemoryError:
         return index, key, VoxelFacts(refusal="too large for the memory of this machine; try workers=1")
-
-
-def _content(hu: np.ndarray) -> str:
-    """Hash of a coarse volume, in whole HU."""
-    whole = np.rint(hu).astype("<i4")
-    return hashlib.sha256(repr(whole.shape).encode() + whole.tobytes()).hexdigest()
-
-
-def _load(kept: Path) -> dict[str, VoxelFacts]:
-    """Facts by key; a line cut short by a kill, or of another version, is passed over."""
-    if not kept.is_file():
-        return {}
-    with kept.open(encoding="utf-8") as file:
-        return dict(_lines(file))
-
-
-def _lines(file: Any) -> Iterator[tuple[str, VoxelFacts]]:
-    for line in file:
-        try:
-            content = json.loads(line)
-            yield content["key"], VoxelFacts.from_json(content["facts"])
-        except (ValueError, TypeError, KeyError):
-            continue

@@ -1,17 +1,11 @@
 """Equal files are found by their bytes, whatever their names."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
-from generatect.data.inspection.content import SAMPLED_BYTES, add_content, check_duplicates, content_hash
+from generatect.data.inspection.content import SAMPLED_BYTES, add_content, content_hash
 from generatect.data.inspection.facts import HeaderFacts
-from generatect.data.manifest import Record
-
-
-def record(name: str, patient: str = "p", split: str | None = None) -> Record:
-    return Record(name, Path(name), patient, "text", split=split)
 
 
 @pytest.mark.parametrize("at", [0, SAMPLED_BYTES - 1, 2 * SAMPLED_BYTES, -1])
@@ -33,15 +27,3 @@ def test_only_files_of_equal_size_are_hashed(tmp_path):
     facts = add_content(paths, [HeaderFacts(size) for size in sizes], map, lambda label, done, total: None)
     assert [of_file.content is not None for of_file in facts] == [True, False, True, False, False]
     assert facts[0].content == facts[2].content
-
-
-def test_duplicates_across_splits_are_errors_and_others_warnings():
-    records = [record("a", split="train"), record("b", "q", "val"), record("c", split="train"), record("d", "r", "val")]
-    findings = check_duplicates(records, ["same", "same", "same", "other"], "duplicate-file")
-    assert [(f.code, f.severity, f.name) for f in findings] == [
-        ("duplicate-across-splits", "error", "b"),
-        ("duplicate-file", "warning", "c"),
-    ]
-    assert "another patient's" in findings[0].message
-    assert "a" in findings[1].message
-    assert check_duplicates(records, [None] * 4, "duplicate-file") == []

@@ -1,6 +1,7 @@
 """Headers of an archive: described as they are, and read once."""
 
 import os
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from generatect.ct.orientation import closest_order
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.header_facts import axis_codes, header_facts
-from generatect.data.inspection.headers import read_headers
+from generatect.data.inspection.headers import VERSION, read_headers
 from generatect.data.manifest import Record
+from generatect.kept_lines import KeptLines
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -79,25 +81,39 @@ def test_a_table_s_spacing_mends_a_header_without_any(records, spoil):
     assert facts.shape_zyx == (80, 128, 128)
 
 
-def test_unchanged_files_are_not_read_again(records, tmp_path):
+@pytest.fixture
+def store(tmp_path) -> KeptLines:
+    return KeptLines(tmp_path / "cache" / "inspection" / "headers.jsonl", VERSION)
+
+
+def test_unchanged_files_are_not_read_again_whatever_table_names_them(records, tmp_path, store):
     before = read(records, tmp_path)
+    kept = store.read(lambda value: value)
+    store.add({key: {**value, "facts": {**value["facts"], "oblique_degrees": 7.0}} for key, value in kept.items()})
+    assert read(records[1:], tmp_path) == [replace(facts, oblique_degrees=7.0) for facts in before[1:]]
     path = records[0].path
     status = path.stat()
-    path.write_bytes(b"\0" * status.st_size)  # were it read, it would be refused
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert read(records, tmp_path) == before
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    path.write_bytes(b"\0" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as copies that keep the date
     after = read(records, tmp_path)
     assert after[0].refusal is not None
-    assert after[1:] == before[1:]
+    assert [facts.oblique_degrees for facts in after[1:]] == [7.0, 7.0]
 
 
-def test_a_damaged_store_is_made_again_and_holds_no_path(records, tmp_path):
+def test_a_refusal_is_asked_about_again(records, tmp_path, store):
+    records[1].path.write_bytes(b"no volume at all")
+    assert read(records, tmp_path)[1].refusal is not None
+    assert len(store.read(lambda value: value)) == 2
+
+
+def test_a_damaged_store_is_made_again_and_holds_no_path(records, tmp_path, store):
     before = read(records, tmp_path)
-    (store,) = (tmp_path / "cache" / "inspection").iterdir()
-    assert "Zqpatient" not in store.read_text()
-    for content in (store.read_text()[:100], "[]", '{"a": [1, 2]}', '{"a": [[1, 2], {"num_bytes": 3, "new": 4}]}'):
-        store.write_text(content)
+    whole = store.path.read_bytes()
+    assert b"Zqpatient" not in whole
+    store.add({key: {"stamp": 5, "facts": {"shape_zyx": 5}} for key in store.read(lambda value: value)})
+    strange = store.path.read_bytes()
+    for content in (strange, whole[:100], whole.replace(b"80", b"81"), b"\xff" * 40 + whole[40:], b"[" * 100_000):
+        store.path.write_bytes(content)
         assert read(records, tmp_path) == before
 
 

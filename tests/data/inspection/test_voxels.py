@@ -14,8 +14,9 @@ from PIL import Image
 
 from generatect.data.archive import ArchivePairs
 from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
-from generatect.data.inspection.voxels import read_voxels, workers_that_fit
+from generatect.data.inspection.voxels import VERSION, read_voxels, workers_that_fit
 from generatect.data.manifest import Record
+from generatect.kept_lines import KeptLines
 
 
 def silent(label: str, done: int, total: int) -> None:
@@ -73,17 +74,28 @@ def test_a_volume_too_large_for_the_memory_is_refused_and_the_others_are_read(pa
 
 def test_what_was_read_is_not_read_again(pairs, tmp_path):
     first = read(pairs, tmp_path)
-    kept = tmp_path / "out" / "voxels.jsonl"
-    lines = [line for line in kept.read_text().splitlines() if line]
-    assert len(lines) == 3
-    marked = [json.loads(line) for line in lines]
-    for line in marked:
-        line["facts"]["lungs_litres"] = 99.0  # read anew, it would be another number
-    kept.write_text("\n".join(map(json.dumps, marked[:2])) + "\n" + lines[2][:50])  # and a line that a kill cut short
+    kept = KeptLines(tmp_path / "out" / "voxels.jsonl", VERSION)
+    values = kept.read(lambda value: value)
+    assert len(values) == 3
+    for value in values.values():
+        value["lungs_litres"] = 99.0  # read anew, it would be another number
+    kept.add(values)
+    content = kept.path.read_bytes().rstrip()
+    kept.path.write_bytes(content[:-50])  # the last line as a kill cuts it short
     again = read(pairs, tmp_path)
-    assert sorted(facts.lungs_litres == 99.0 for facts in again) == [False, True, True]
-    assert read(pairs, tmp_path) == again
+    assert sum(facts.lungs_litres == 99.0 for facts in again) == 2
+    assert read(pairs, tmp_path)[:3] == again
     assert {facts.content for facts in again} == {facts.content for facts in first}
+
+
+def test_damaged_lines_are_neither_believed_nor_fatal(pairs, tmp_path):
+    first = read(pairs, tmp_path)
+    kept = tmp_path / "out" / "voxels.jsonl"
+    lines = kept.read_bytes().split(b"\n")
+    damaged = [line.replace(b'"lungs_litres": ', b'"lungs_litres": 1') for line in lines]
+    damaged[1] = damaged[1][:100] + b"\xff" + damaged[1][101:]
+    kept.write_bytes(b"\n".join(damaged))
+    assert read(pairs, tmp_path) == first
 
 
 def test_a_changed_file_is_read_again(pairs, scan, spoil, tmp_path):
