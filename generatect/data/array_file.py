@@ -80,6 +80,11 @@ class ArrayFile:
         self._path, self._crcs = path, np.frombuffer(table, dtype="<u4")
         self._array = np.frombuffer(content, dtype, count, num_header_bytes).reshape(shape)
 
+    @property
+    def checksums(self) -> tuple[int, ...]:
+        """CRC-32 of each plane, as it was written."""
+        return tuple(self._crcs.tolist())
+
     def whole(self) -> np.ndarray:
         """The array, every plane checked; read-only, a view of the mapped file.
 

@@ -66,9 +66,7 @@ class ArrayCache:
         try:
             return self._open(parts).whole()
         except (OSError, DamagedFile) as error:
-            raise CacheError(
-                f"cache_dir={self.folder}: {self.path(parts).name} is gone or damaged; start again"
-            ) from error
+            raise self._lost(parts) from error
 
     def put(self, parts: tuple[str, ...], array: np.ndarray) -> None:
         """Keeps what was made from `parts`.
@@ -98,6 +96,25 @@ class ArrayCache:
             return False
         return True
 
+    def holds(self, parts: tuple[str, ...]) -> bool:
+        """Whether the entry is there with every value as it was written; reads all of it."""
+        try:
+            self._open(parts).whole()
+        except (OSError, DamagedFile):
+            return False
+        return True
+
+    def checksums(self, parts: tuple[str, ...]) -> tuple[int, ...]:
+        """Checksum of each plane of an entry, read without the planes: equal arrays have equal ones.
+
+        Raises:
+            CacheError: it is gone or damaged.
+        """
+        try:
+            return self._open(parts).checksums
+        except (OSError, DamagedFile) as error:
+            raise self._lost(parts) from error
+
     def path(self, parts: tuple[str, ...]) -> Path:
         """Where the array made from `parts` is kept."""
         key = hashlib.sha256("\0".join((CODE_VERSION, *parts)).encode()).hexdigest()
@@ -109,6 +126,9 @@ class ArrayCache:
         for path in abandoned:
             path.unlink(missing_ok=True)
         return len(abandoned)
+
+    def _lost(self, parts: tuple[str, ...]) -> CacheError:
+        return CacheError(f"cache_dir={self.folder}: {self.path(parts).name} is gone or damaged; start again")
 
     def _open(self, parts: tuple[str, ...]) -> ArrayFile:
         path = self.path(parts)

@@ -36,13 +36,13 @@ class ModelInputs:
         """The volume on the preset's grid."""
         if self.cache is None:
             return self.pairs.model_input(index, self.preset)
-        return to_model_range(self.cache.get(self.array_key(index), partial(self.make, index)))[None]
+        return to_model_range(self.cache.get(self.array_key(index), partial(self._made, index)))[None]
 
     def slices(self, index: int, z_indices: Sequence[int], upscaled: bool = False) -> Float[Tensor, "n y x"]:
         """Slices of the volume on the preset's grid or its upscaled grid; of a cached volume only these are read."""
-        make = partial(self.make, index, upscaled)
         if self.cache is None:
-            return to_model_range(make()[list(z_indices)])
+            return to_model_range(self.make(index, upscaled)[list(z_indices)])
+        make = partial(self._made, index, upscaled)
         return to_model_range(self.cache.planes(self.array_key(index, upscaled), make, z_indices))
 
     def key(self, index: int) -> tuple[str, ...]:
@@ -52,15 +52,20 @@ class ModelInputs:
             InputError: the volume's file cannot be read.
         """
         if index not in self._keys:
-            try:
-                content = self.pairs.fingerprint(index)
-            except OSError as error:
-                raise InputError(
-                    f"{self.pairs.name(index)}: cannot be read ({error.strerror}); expected a readable volume"
-                ) from error
             preset = self.preset
-            self._keys[index] = (content, f"{preset.name} {preset.grid} {preset.upscaled_grid} {intensity.HU_RANGE}")
+            on_grids = f"{preset.name} {preset.grid} {preset.upscaled_grid} {intensity.HU_RANGE}"
+            self._keys[index] = (self._content(index), on_grids)
         return self._keys[index]
+
+    def require_unchanged(self, index: int) -> None:
+        """Refuses what was read of a file that is not the one of `key` any more, which is asked anew next time.
+
+        Raises:
+            InputError: the file has changed meanwhile, or cannot be read any more.
+        """
+        if index in self._keys and self._content(index) != self._keys[index][0]:
+            del self._keys[index]
+            raise InputError(f"{self.pairs.name(index)}: the file has changed while it was in use; start again")
 
     def array_key(self, index: int, upscaled: bool = False) -> tuple[str, ...]:
         """Key of the volume's array in the cache."""
@@ -73,7 +78,7 @@ class ModelInputs:
     def keep(self, index: int, upscaled: bool = False, volume: CTVolume | None = None) -> None:
         """Makes the array and puts it into the cache."""
         assert self.cache is not None
-        self.cache.put(self.array_key(index, upscaled), self.make(index, upscaled, volume))
+        self.cache.put(self.array_key(index, upscaled), self._made(index, upscaled, volume))
 
     def make(self, index: int, upscaled: bool = False, volume: CTVolume | None = None) -> Int16[np.ndarray, "z y x"]:
         """The volume on a grid in HU, computed.
@@ -91,6 +96,26 @@ class ModelInputs:
         for plane, values_of_plane in zip(hu, values[0], strict=True):  # what a plane takes stays in the core's cache
             plane.copy_(intensity.model_to_hu(values_of_plane).round_())
         return hu.numpy()
+
+    def _made(self, index: int, upscaled: bool = False, volume: CTVolume | None = None) -> Int16[np.ndarray, "z y x"]:
+        """`make` for the cache: under the key of a file stands what was read of that file."""
+        self.key(index)
+        array = self.make(index, upscaled, volume)
+        self.require_unchanged(index)
+        return array
+
+    def _content(self, index: int) -> str:
+        """Fingerprint of the volume.
+
+        Raises:
+            InputError: its file cannot be read.
+        """
+        try:
+            return self.pairs.fingerprint(index)
+        except OSError as error:
+            raise InputError(
+                f"{self.pairs.name(index)}: cannot be read ({error.strerror}); expected a readable volume"
+            ) from error
 
 
 def to_model_range(hu: Int16[np.ndarray, "z y x"]) -> Float[Tensor, "z y x"]:

@@ -63,7 +63,9 @@ class VolumeArrays:
         try:
             volume = None
             if isinstance(self.inputs.pairs, ReadsScans):
+                self.inputs.key(index)  # before the file is read
                 volume, decision = self.inputs.pairs.read(index)
+                self.inputs.require_unchanged(index)
                 self.cache.put(self._facts_key(index), _pack(_facts(volume, decision)))
             for name in self._missing(index):
                 self.inputs.keep(index, RESOLUTIONS[name], volume)
@@ -88,7 +90,7 @@ class VolumeArrays:
 
     def _has_facts(self, index: int) -> bool:
         """Pairs that are no files have none, and need none."""
-        return not isinstance(self.inputs.pairs, ReadsScans) or self._facts_key(index) in self.cache
+        return not isinstance(self.inputs.pairs, ReadsScans) or self.cache.holds(self._facts_key(index))
 
     def _facts_key(self, index: int) -> tuple[str, ...]:
         return ("facts", *self.inputs.key(index))

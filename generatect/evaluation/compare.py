@@ -10,14 +10,14 @@ from generatect.data.cache import ArrayCache
 from generatect.evaluation import measures
 from generatect.evaluation.clip_model import ClipModel
 from generatect.evaluation.detectors import CLIPS, IMAGES, Detector
-from generatect.evaluation.features import Measure, Task, measure_all, measured
+from generatect.evaluation.features import Measure, Task, identities, measure_all, measured
 from generatect.evaluation.paired import paired_result
 from generatect.evaluation.presets import EvaluationPreset
 from generatect.evaluation.requirements import PAIRED, require_comparable
 from generatect.evaluation.result import Result
 from generatect.evaluation.sides import Sides
 from generatect.evaluation.statistics import two_sample_results
-from generatect.evaluation.volumes import EvaluatedFolder
+from generatect.evaluation.volumes import EvaluatedFolder, refuse_shared
 from generatect.metrics.fid_2p5d import PLANES
 from generatect.progress import Progress
 
@@ -76,10 +76,15 @@ def compare(
     common = fake.grid if grid == "fake" else None
     real_tasks, fake_tasks = _tasks(real, fake, metrics, preset, tools, common)
     measure_all([*real_tasks, *fake_tasks], tools.cache, say, progress)
+    of_real, of_fake = (identities(folder.volumes, tools.cache) for folder in (real, fake))
+    refuse_shared(real, fake, of_real, of_fake)
 
-    said = "volumes on different grids are compared as they are" if grid == "any" else None
+    said = ["volumes on different grids are compared as they are"] if grid == "any" else []
+    for what, contents in (("real", of_real), ("generated", of_fake)):
+        if surplus := len(contents) - len(set(contents)):
+            said.append(f"{surplus} of {len(contents)} {what} volumes hold the voxels of another one and count again")
     protocol = asdict(preset) | {"hu_range": list(preset.hu_range), "grid": _grid_said(grid, common, real, fake)}
-    sides = Sides(real, fake, preset, protocol, (said,) if said else (), progress)
+    sides = Sides(real, fake, preset, protocol, tuple(said), progress)
 
     def both(name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return measured(real_tasks, name, tools.cache), measured(fake_tasks, name, tools.cache)

@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from generatect.ct.grid import Grid
+from generatect.ct.same_scan import voxel_hash
 from generatect.data.cache import ArrayCache
 from generatect.errors import InputError
-from generatect.evaluation.volumes import EvaluatedVolume, refuse_unreadable
+from generatect.evaluation.volumes import EvaluatedVolume, on_grid, refuse_unreadable
 from generatect.progress import Progress, duration
 
 FORMAT = "evaluation/1"
@@ -60,7 +61,9 @@ class Task:
 
 
 def measure_all(tasks: Sequence[Task], cache: ArrayCache, say: Callable[[str], None], progress: Progress) -> None:
-    """Measures what is not in the cache yet; says after the first volume how long the rest will take.
+    """Measures what is not in the cache yet, or damaged there, and what tells each volume from any other.
+
+    Says after the first volume how long the rest will take.
 
     Args:
         tasks: volumes and measures.
@@ -71,17 +74,19 @@ def measure_all(tasks: Sequence[Task], cache: ArrayCache, say: Callable[[str], N
     Raises:
         InputError: volumes that cannot be read, all of them listed, after the others have been measured and kept.
     """
-    missing = [(task, [item for item in task.measures if task.key(item) not in cache]) for task in tasks]
-    todo = [(task, measures) for task, measures in missing if measures]
+    missing = [(task, [item for item in task.measures if not cache.holds(task.key(item))]) for task in tasks]
+    todo = [(task, measures) for task, measures in missing if measures or not cache.holds(_identity_key(task.volume))]
     if len(todo) < len(tasks):
         say(f"{len(tasks) - len(todo)} of {len(tasks)} volumes have been measured before")
     refused, started = list[str](), time.monotonic()
     for index, (task, measures) in enumerate(todo):
         try:
-            voxels_hu = task.volume.read_hu(task.grid)
+            stored = task.volume.read()
         except InputError as error:
             refused.append(str(error))
         else:
+            cache.put(_identity_key(task.volume), np.frombuffer(bytes.fromhex(voxel_hash(stored.voxels_hu)), np.uint8))
+            voxels_hu = on_grid(stored, task.grid)
             for measure in measures:
                 cache.put(task.key(measure), measure.make(voxels_hu, task.volume))
         if index == 0 and len(todo) > 1:
@@ -89,6 +94,19 @@ def measure_all(tasks: Sequence[Task], cache: ArrayCache, say: Callable[[str], N
             say(f"{len(todo)} volumes to measure: {', '.join(m.name for m in measures)}: about {duration(seconds)}")
         progress("volumes", index + 1, len(todo))
     refuse_unreadable(refused, len(tasks))
+
+
+def identities(volumes: Sequence[EvaluatedVolume], cache: ArrayCache) -> list[str]:
+    """Hash of the voxels of each volume, as `measure_all` has kept it: alike however a volume is stored.
+
+    Raises:
+        CacheError: one is gone.
+    """
+    return [cache.read(_identity_key(volume)).tobytes().hex() for volume in volumes]
+
+
+def _identity_key(volume: EvaluatedVolume) -> tuple[str, ...]:
+    return (FORMAT, "identity", volume.sha256)
 
 
 def measured(tasks: Sequence[Task], name: str, cache: ArrayCache) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from generatect.ct.intensity import HU_RANGE
 from generatect.ct.nifti import read_header, read_nifti
 from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
+from generatect.ct.volume import CTVolume
 from generatect.ct.volume_files import is_volume_file, volume_name
+from generatect.data.stamp import Stamp, require_unchanged, stamp_of
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import (
     gather_folder_prompts,
@@ -37,6 +40,7 @@ class EvaluatedVolume:
         path: NIfTI, or an array in `.npz`.
         name: its file name without suffix; a volume of the other folder with this name is its partner.
         sha256: of the file.
+        stamp: of the file, taken before its hash; see `stamp_of`.
         grid: shape and spacing of the canonical volume.
         prompt: what it was made from, or its report; None where nothing says it.
         arrays: what is stated of arrays.
@@ -45,21 +49,26 @@ class EvaluatedVolume:
     path: Path
     name: str
     sha256: str
+    stamp: Stamp
     grid: Grid
     prompt: str | None
     arrays: ArrayForm = RECOGNISED
 
-    def read_hu(self, grid: Grid | None = None) -> Shaped[np.ndarray, "z y x"]:
-        """Its voxels in HU, resampled in millimetres about its centre where another grid is asked for.
+    def read(self) -> CTVolume:
+        """The volume as it is stored.
 
         Raises:
-            InputError: whatever keeps it from being one CT volume, NaN among it.
+            InputError: whatever keeps it from being one CT volume, NaN among it, or the file has changed since its
+                hash was made.
         """
         is_array = self.path.name.endswith(ARRAY)
         volume = read_array(self.path, self.arrays)[0] if is_array else read_nifti(self.path)
-        if grid is None or _alike(self.grid, grid):
-            return volume.voxels_hu
-        return resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu
+        require_unchanged(self.path, self.stamp)
+        return volume
+
+    def read_hu(self, grid: Grid | None = None) -> Shaped[np.ndarray, "z y x"]:
+        """Its voxels in HU, on a grid; see `read` and `on_grid`."""
+        return on_grid(self.read(), grid)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,13 @@ class EvaluatedFolder:
     def grid(self) -> Grid:
         """The grid of the first volume; of all, once `require_one_grid` has passed."""
         return self.volumes[0].grid
+
+
+def on_grid(volume: CTVolume, grid: Grid | None) -> Shaped[np.ndarray, "z y x"]:
+    """Voxels of a volume, resampled in millimetres about its centre where another grid than its own is asked for."""
+    if grid is None or _alike(Grid(volume.shape_zyx, volume.spacing_mm_zyx), grid):
+        return volume.voxels_hu
+    return resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu
 
 
 def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED) -> EvaluatedFolder:
@@ -126,8 +142,8 @@ def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED
     refuse_unreadable(refused, len(files))
     volumes = []
     for path in files:
-        name = _name(path)
-        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), grids[path], prompts.get(name), arrays))
+        name, stamp = _name(path), stamp_of(path)
+        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), stamp, grids[path], prompts.get(name), arrays))
     weights = one_set_of_weights({name: sidecars[name] for name in names if name in sidecars}, f"{setting}={folder}")
     return EvaluatedFolder(setting, where, tuple(volumes), weights)
 
@@ -142,11 +158,30 @@ def require_different(real: EvaluatedFolder, fake: EvaluatedFolder) -> None:
         raise InputError(
             f"real={real.folder} and fake={fake.folder}: are one folder; its distance to itself says nothing"
         )
-    both = {volume.sha256 for volume in real.volumes} & {volume.sha256 for volume in fake.volumes}
-    if both:
+    contents = [[volume.sha256 for volume in folder.volumes] for folder in (real, fake)]
+    refuse_shared(real, fake, *contents)
+
+
+def refuse_shared(real: EvaluatedFolder, fake: EvaluatedFolder, of_real: Sequence[str], of_fake: Sequence[str]) -> None:
+    """Refuses folders that share a volume.
+
+    Args:
+        real: the real volumes.
+        fake: the generated ones.
+        of_real: hash of each real volume, of its file or of its voxels.
+        of_fake: likewise.
+
+    Raises:
+        InputError: naming both folders and the first pair.
+    """
+    names = {content: volume.name for content, volume in zip(of_real, real.volumes, strict=True)}
+    shared = [(v.name, names[c]) for c, v in zip(of_fake, fake.volumes, strict=True) if c in names]
+    if shared:
+        made, original = shared[0]
         raise InputError(
-            f"real={real.folder} and fake={fake.folder}: {len(both)} volume{'s' * (len(both) != 1)} of the same "
-            "content in both; a volume compared with itself says nothing, remove it from one"
+            f"real={real.folder} and fake={fake.folder}: {len(shared)} volume{'s' * (len(shared) != 1)} of the same "
+            f"content in both, first {made} of fake, which is {original} of real; a volume compared with itself says "
+            "nothing, remove it from one"
         )
 
 

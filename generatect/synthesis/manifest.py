@@ -46,13 +46,39 @@ def seconds_by_volume(folder: Path) -> dict[str, float]:
     """How long each volume took, by its hash, as all processes so far have written it down."""
     found = {}
     for path in sorted(folder.glob("manifest-*-of-*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in _lines(path):
             try:
                 entry = json.loads(line)
                 found[entry["volume_sha256"]] = float(entry["seconds"])
             except (ValueError, KeyError, TypeError):  # half a line
                 continue
     return found
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of the manifest of a whole dataset.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
+    found = []
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            entry = json.loads(line)
+            if not isinstance(entry, dict) or not isinstance(entry.get("volume_sha256"), str):
+                raise ValueError
+        except ValueError as error:
+            raise InputError(
+                f"{path} line {number}: no volume's line; run generate with the same prompts again, it writes the file "
+                "anew"
+            ) from error
+        found.append(entry)
+    return found
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Lines that are not empty. A report may hold any letter, also those by which `str.splitlines` divides."""
+    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
 
 
 def write_manifest(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:

@@ -35,13 +35,14 @@ class FeatureCache:
 
     def get(self, text: str) -> Tensor | None:
         """Features on the CPU; None if they are absent or the file is damaged."""
+        path = self.path(text)
         try:
-            with safe_open(self.path(text), framework="pt") as file:
+            with safe_open(path, framework="pt") as file:
                 features = file.get_tensor("features")
                 expected = (file.metadata() or {}).get("sha256")
         except (OSError, SafetensorError):
             return None
-        return features if _digest(features) == expected else None
+        return features if _digest(path.stem, features) == expected else None
 
     def put(self, text: str, features: Tensor) -> None:
         """Stores features; whoever reads at the same time sees the whole file or none.
@@ -50,9 +51,10 @@ class FeatureCache:
             InputError: they cannot be written, as on a full disk.
         """
         features = features.detach().cpu().contiguous()
+        path = self.path(text)
         try:
-            with atomic_path(self.path(text)) as temporary:
-                save_file({"features": features}, temporary, metadata={"sha256": _digest(features)})
+            with atomic_path(path) as temporary:
+                save_file({"features": features}, temporary, metadata={"sha256": _digest(path.stem, features)})
         except (OSError, SafetensorError) as error:
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise InputError(
@@ -60,6 +62,8 @@ class FeatureCache:
             ) from error
 
 
-def _digest(features: Tensor) -> str:
+def _digest(key: str, features: Tensor) -> str:
+    """Of key, type and shape, too: the same bytes under another text, or as other numbers, are as good as damaged."""
     content: np.ndarray = features.contiguous().view(torch.uint8).numpy()
-    return hashlib.sha256(content.tobytes()).hexdigest()
+    what = f"{key} {features.dtype} {tuple(features.shape)} ".encode()
+    return hashlib.sha256(what + content.tobytes()).hexdigest()

@@ -113,8 +113,8 @@ class ItemPairs:
         return self.items[index].source.model_input(self.items[index].index, preset, upscaled)
 
     def fingerprint(self, index: int) -> str:
-        """Of the volume's content."""
-        return self.items[index].fingerprint
+        """Of the volume's content, asked of the source each time, as a file may change."""
+        return self.items[index].source.fingerprint(self.items[index].index)
 
 
 def prepared(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ import pytest
 import torch
 
 from generatect.ct import intensity
+from generatect.ct.grid import Grid
 from generatect.ct.intensity import hu_to_model
+from generatect.ct.nifti import write_nifti
+from generatect.ct.volume import CTVolume
+from generatect.data.archive import ArchivePairs
 from generatect.data.array_file import ArrayFile, DamagedFile, write_array
 from generatect.data.cache import ArrayCache, CacheError
 from generatect.data.inputs import ModelInputs, to_model_range
+from generatect.data.manifest import Manifest, Record
 from generatect.data.reconstructions import Reconstructions
 from generatect.data.tokens import VolumeTokens
 from generatect.errors import InputError
@@ -244,7 +250,7 @@ class TestUnfinished:
 
 
 class TestInputs:
-    def test_the_source_is_asked_once_for_what_a_volume_depends_on(self, tmp_path):
+    def test_the_source_is_asked_what_a_volume_depends_on_once_and_after_each_reading(self, tmp_path):
         class Counting(PhantomPairs):
             asked = 0
 
@@ -256,7 +262,7 @@ class TestInputs:
         inputs = ModelInputs(pairs, PRESET, ArrayCache(tmp_path))
         for _ in range(3):
             inputs.volume(0), inputs.slices(0, [1], upscaled=True)
-        assert pairs.asked == 1
+        assert pairs.asked == 1 + 2
 
     def test_volumes_pass_through_it_within_half_a_hounsfield_unit(self, tmp_path):
         pairs = PhantomPairs(num=1)
@@ -308,3 +314,29 @@ class TestInputs:
 
         with pytest.raises(InputError, match="phantom-000000: cannot be read"):
             ModelInputs(Gone(num=1), PRESET, ArrayCache(tmp_path)).volume(0)
+
+    def test_a_file_replaced_before_it_is_read_spoils_nothing(self, tmp_path):
+        path, grid = tmp_path / "a.nii.gz", Grid((6, 8, 8), (5.0, 4.0, 4.0))
+        draws = np.random.default_rng(0).integers(-900, 900, (2, *grid.shape_zyx)).astype(np.int16)
+
+        @dataclass
+        class One:
+            def read(self) -> Manifest:
+                return Manifest([Record("a", path, "p", "Clear.")])
+
+        def write(number: int) -> None:
+            write_nifti(path, CTVolume(draws[number], grid.affine()))
+
+        def inputs() -> ModelInputs:
+            return ModelInputs(ArchivePairs(layout=One(), hu_policy="already_hu"), PRESET, ArrayCache(tmp_path / "c"))
+
+        write(0)
+        asked = inputs()
+        asked.key(0)
+        write(1)
+        with pytest.raises(InputError, match="a: the file has changed while it was in use"):
+            asked.volume(0)
+        assert np.array_equal(asked.volume(0).numpy(), inputs().volume(0).numpy())  # asked anew
+        write(0)
+        first = ModelInputs(asked.pairs, PRESET, None).volume(0)
+        torch.testing.assert_close(inputs().volume(0), first, atol=0.51e-3, rtol=0)

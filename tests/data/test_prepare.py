@@ -70,6 +70,20 @@ def test_killed_twenty_times_the_cache_is_complete_and_whole(command, tmp_path):
     assert named <= {str(path.relative_to(cache)) for path in files}
 
 
+def test_facts_that_are_damaged_in_the_cache_are_made_again(command, tmp_path):
+    archive, output = write_archive(tmp_path, 2), tmp_path / "out"
+    settings = (*archive, *SMALL, "resolutions=[low]", f"output={output}")
+    assert command("prepare", *settings).code == 0
+    expected = record(output)
+    facts = min(entries(tmp_path / "cache"), key=lambda path: path.stat().st_size)
+    content = bytearray(facts.read_bytes())
+    content[140] ^= 1  # within the values; the footer is whole
+    facts.write_bytes(content)
+    ended = command("prepare", *settings)
+    assert ended.code == 0, ended.err
+    assert record(output) == expected
+
+
 @pytest.mark.parametrize("stage", ["ctvit", "transformer", "superres"])
 def test_training_afterwards_makes_nothing(command, tiny_weights, tmp_path, stage):
     archive, cache = write_archive(tmp_path, 6), tmp_path / "cache"

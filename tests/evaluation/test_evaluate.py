@@ -1,6 +1,7 @@
 """The command: what it prints and writes, and the one line that bad input ends in."""
 
 import csv
+import gzip
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ from tests.evaluation.folders import noise, write_folder, write_volume
 from tests.evaluation.tiny_clip import write_clip
 from tests.evaluation.torchscript import Clips, save
 
+QUICKEST = "metrics=[hu_histogram]"
 QUICK = ("evaluation.resamples=10", "evaluation.floor_splits=4", "device=cpu")
 
 
@@ -155,6 +157,36 @@ def test_folders_that_cannot_be_compared(refused, folders, tmp_path):
     refused("4 volumes of the same content in both", f"fake={tmp_path / 'copy'}")
     shutil.copy(real / "v0.nii.gz", fake / "v9.nii.gz")
     refused("1 volume of the same content in both")
+
+
+@pytest.mark.parametrize("grid", ["one", "fake"])
+def test_real_volumes_that_pass_for_generated_ones_are_found_however_they_are_stored(refused, folders, grid):
+    """Uncompressed; in another type, under another name, at another place, and upside down."""
+    real, fake = folders
+    second = nib.load(real / "v1.nii.gz")
+    (fake / "plain.nii").write_bytes(gzip.decompress((real / "v0.nii.gz").read_bytes()))
+    refused("1 volume of the same content in both, first plain of fake, which is v0 of real", QUICKEST, f"grid={grid}")
+    (fake / "plain.nii").unlink()
+    turn = np.diag([1.0, 1.0, -1.0, 1.0])
+    turn[2, 3] = 19
+    affine = second.affine @ turn
+    affine[:3, 3] += 5
+    turned = nib.Nifti1Image(np.flip(second.get_fdata(), 2).astype(np.float32), affine)
+    turned.header.set_xyzt_units("mm")
+    nib.save(turned, fake / "turned.nii.gz")
+    refused("first turned of fake, which is v1 of real", QUICKEST, f"grid={grid}")
+    for _ in range(2):  # from the volumes, then from what was kept of them
+        (fake / "first.nii.gz").write_bytes(gzip.compress(gzip.decompress((real / "v0.nii.gz").read_bytes()), 9))
+        refused("2 volumes of the same content in both, first first of fake", QUICKEST, f"grid={grid}")
+
+
+def test_a_volume_that_is_there_twice_is_said(evaluate, folders, tmp_path):
+    _, fake = folders
+    (fake / "again.nii").write_bytes(gzip.decompress((fake / "v3.nii.gz").read_bytes()))
+    assert evaluate(QUICKEST).code == 0
+    (result,) = read_results(tmp_path / "out" / "results.json")
+    assert "1 of 5 generated volumes hold the voxels of another one and count again" in result.notes
+    assert not [note for note in result.notes if "real volumes hold" in note]
 
 
 def test_volumes_that_cannot_be_used(refused, folders):

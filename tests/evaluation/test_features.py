@@ -6,7 +6,7 @@ import pytest
 from generatect.ct.grid import Grid
 from generatect.data.cache import ArrayCache
 from generatect.errors import InputError
-from generatect.evaluation.features import Measure, Task, measure_all, measured
+from generatect.evaluation.features import Measure, Task, identities, measure_all, measured
 from generatect.evaluation.volumes import read_folder
 from tests.evaluation.folders import noise, write_folder, write_volume
 
@@ -61,7 +61,7 @@ def test_only_what_changed_is_measured_again(folder, tmp_path):
     measure_all(tasks(changed, again), cache, silent, silent)
     assert again.made == ["v2"]
     other = Counting(detector="b")
-    measure_all(tasks(folder, other), cache, silent, silent)
+    measure_all(tasks(changed, other), cache, silent, silent)
     assert len(other.made) == 4
 
 
@@ -101,3 +101,32 @@ def test_a_volume_too_short_for_a_clip_keeps_an_empty_array(folder, tmp_path):
     wanted = [Task(volume, [empty], None) for volume in folder.volumes]
     measure_all(wanted, cache, silent, silent)
     assert [array.shape for array in measured(wanted, "clips", cache)] == [(0, 12)] * 4
+
+
+def test_a_file_that_is_replaced_before_it_is_measured_spoils_nothing(tmp_path):
+    real, path = write_folder(tmp_path / "real", 3, 0, (5, 6, 7)), tmp_path / "real" / "v1.nii.gz"
+    cache, content = ArrayCache(tmp_path / "cache"), path.read_bytes()
+    before = read_folder(real, "real")
+    write_volume(path, noise(99, 5, 6, 7))
+    with pytest.raises(InputError, match=r"v1\.nii\.gz: has changed since this command began"):
+        measure_all(tasks(before, Counting()), cache, silent, silent)
+    path.write_bytes(content)
+    measure_all(tasks(read_folder(real, "real"), Counting()), cache, silent, silent)
+    assert measured(tasks(before, Counting()), "mean", cache)[1][0] == pytest.approx(
+        noise(1, 5, 6, 7).mean() + 40, abs=0.01
+    )
+
+
+def test_what_is_damaged_in_the_cache_is_measured_again(folder, tmp_path):
+    cache, again = ArrayCache(tmp_path / "cache"), Counting()
+    measure_all(tasks(folder, Counting()), cache, silent, silent)
+    expected = np.array(measured(tasks(folder, again), "mean", cache))  # a copy: the files are mapped
+    names = identities(folder.volumes, cache)
+    for path in (tmp_path / "cache").rglob("*.npy"):
+        content = bytearray(path.read_bytes())
+        content[128] ^= 1  # the first value
+        path.write_bytes(content)
+    measure_all(tasks(folder, again), cache, silent, silent)
+    assert again.made == ["v0", "v1", "v2", "v3"]
+    assert np.array_equal(measured(tasks(folder, again), "mean", cache), expected)
+    assert identities(folder.volumes, cache) == names

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 import torch
@@ -202,6 +203,20 @@ def test_a_damaged_cache_file_is_replaced(tmp_path, damage):
     assert cache.get("text") is None
     cache.put("text", features)
     assert torch.equal(cache.get("text"), features)
+
+
+def test_features_of_another_text_type_or_shape_are_not_taken(tmp_path):
+    cache, features = FeatureCache(tmp_path, "id"), torch.randn(6, 4)
+    cache.put("text", features)
+    path = cache.path("text")
+    cache.path("other").parent.mkdir(exist_ok=True)
+    shutil.copy(path, cache.path("other"))
+    assert cache.get("other") is None
+    content = path.read_bytes()
+    for old, new in ((b"[6,4]", b"[4,6]"), (b'"F32"', b'"I32"')):
+        path.write_bytes(content.replace(old, new))
+        assert path.read_bytes() != content
+        assert cache.get("text") is None
 
 
 def test_cache_keys(tmp_path):

@@ -87,7 +87,7 @@ def read_tables(place: Path, skip: set[Path], with_labels: bool = True) -> CTRat
         head = _head(path)
         kind = "no chest" if path.suffix == ".txt" else _kind(head)
         if kind == "no chest":
-            names = (volume_of(line.strip()) for line in path.read_text("utf-8", "replace").splitlines())
+            names = (volume_of(line.strip()) for line in path.read_text("utf-8", "replace").split("\n"))
             said.not_chest.update((name, path.name) for name in names if name)
         elif kind is not None and (with_labels or kind != "labels"):
             said.has.add(kind)
