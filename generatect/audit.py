@@ -80,7 +80,7 @@ def audit(
     with bars() as show:
         embedder.embed(folders, print, show)
         findings = examine(embedder, seen, made, unseen, false_positive_rate, show)
-    report = AuditReport(seen, made, unseen, findings, embedding.name, file.sha256, _notices(file, folders))
+    report = AuditReport(seen, made, unseen, findings, embedding.name, file.sha256, _notices(file, folders, embedder))
     films = [(match, films_of(embedder, match)) for match in closest(findings.matches, num_pairs)]
     write_json(report, where / "audit.json")
     write_matches(report, where / "matches.csv")
@@ -97,8 +97,8 @@ def audit(
     print("wrote", *written)
 
 
-def _notices(file: StageFile, folders: list[AuditedFolder]) -> list[str]:
-    """What must be said of the weights, the makers of the volumes, and tables that are not there."""
+def _notices(file: StageFile, folders: list[AuditedFolder], embedder: Embedder) -> list[str]:
+    """What must be said of the weights, the makers of the volumes, tables that are not there, and repeated volumes."""
     notices = [notice] if (notice := file.description.get("notice")) else []
     made = folders[1].folder
     makers = one_set_of_weights(read_sidecars(made), f"generated={made}") or {}
@@ -111,6 +111,11 @@ def _notices(file: StageFile, folders: list[AuditedFolder]) -> list[str]:
         f"{folder.setting} has no table with columns volume and patient: each volume counts as a patient of its own."
         for folder in (folders[0], folders[2])
         if folder.table is None
+    ]
+    notices += [
+        f"{folder.setting}: {repeated} of {len(folder)} volumes hold the image of another one; each is counted."
+        for folder in folders
+        if (repeated := embedder.num_repeated(folder))
     ]
     return notices
 

@@ -20,7 +20,15 @@ from generatect.progress import bars, duration
 from generatect.utility_study.cell import STAGE, Recipe, compute_device
 from generatect.utility_study.costs import announced
 from generatect.utility_study.items import prepared
-from generatect.utility_study.real import RealVolumes, labels_of_study, refuse_overlap, split_real
+from generatect.utility_study.real import (
+    NOT_REAL,
+    ON_BOTH_SIDES,
+    RealVolumes,
+    labels_of_study,
+    refuse_overlap,
+    refuse_same_volumes,
+    split_real,
+)
 from generatect.utility_study.report import report
 from generatect.utility_study.sets import training_sets
 from generatect.utility_study.statistics import judge
@@ -95,6 +103,7 @@ def utility(
         train = prepared(real.train, grid, cache, "real, to train on", on_bad, skipped, show)
         test = prepared(real.test, grid, cache, "real, to judge on", on_bad, skipped, show)
     refuse_overlap(train, test)
+    refuse_same_volumes(train, test, grid, cache, ON_BOTH_SIDES)
     num_synthetic = wanted.num or len(train)
     num_needed = num_synthetic * max(each.num_times for each in chosen)
     model_of_text, made = None, []
@@ -111,6 +120,7 @@ def utility(
     print(announced(study))
     with bars() as show:
         made = prepared(made, grid, cache, "synthetic", on_bad, skipped, show)
+        refuse_same_volumes(made, [*train, *test], grid, cache, NOT_REAL)
         study = replace(study, synthetic=made)
         scores = run_cells(study, show)
     found = judge(

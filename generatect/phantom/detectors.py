@@ -3,6 +3,9 @@
 They measure whether a generated volume shows what its text names; their own power is measured on phantoms never seen.
 """
 
+import io
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +117,16 @@ class Detectors:
         """
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; expected detectors written by Detectors.save")
-        with np.load(path, allow_pickle=False) as file:
-            if tuple(file.get("names", ())) != LABELS:
-                raise InputError(f"{path}: holds other detectors than {', '.join(LABELS)}; fit them again")
-            depth, rows, columns = (int(size) for size in file["shape_zyx"])
-            z, y, x = (float(spacing) for spacing in file["spacing_mm_zyx"])
-            return cls(Grid((depth, rows, columns), (z, y, x)), file["mean"], file["weights"], file["bias"])
+        try:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
+                values = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise InputError(f"{path}: damaged; fit the detectors again") from error
+        if tuple(values.get("names", ())) != LABELS:
+            raise InputError(f"{path}: holds other detectors than {', '.join(LABELS)}; fit them again")
+        depth, rows, columns = (int(size) for size in values["shape_zyx"])
+        z, y, x = (float(spacing) for spacing in values["spacing_mm_zyx"])
+        return cls(Grid((depth, rows, columns), (z, y, x)), values["mean"], values["weights"], values["bias"])
 
 
 def separations(

@@ -1,5 +1,6 @@
 """Volumes embedded once: features are kept on disk by the content of each file, and a killed audit goes on."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from generatect.ct.scan import read_scan
 from generatect.data.cache import ArrayCache
+from generatect.data.stamp import require_unchanged
 from generatect.errors import InputError
 from generatect.evaluation.volumes import refuse_unreadable
 from generatect.privacy.embedding import TokenizerEmbedding
@@ -75,6 +77,11 @@ class Embedder:
         """Grey values of a volume."""
         return self._read(COARSE, volume)
 
+    def num_repeated(self, folder: AuditedFolder) -> int:
+        """Volumes of a folder that have the very grey values of an earlier one."""
+        images = {hashlib.sha256(self.coarse(volume).tobytes()).digest() for volume in folder.volumes}
+        return len(folder) - len(images)
+
     def _keep(self, volumes: Sequence[AuditedVolume], refused: list[str]) -> None:
         """Embeds volumes; of those that cannot be read, the reason is added to `refused`."""
         prepared = dict[AuditedVolume, Tensor]()
@@ -93,7 +100,9 @@ class Embedder:
         return self.cache.get(self._key(what, volume), lambda: self._embedded([self._prepared(volume)])[what][0])
 
     def _prepared(self, volume: AuditedVolume) -> Tensor:
-        return self.embedding.prepared(read_scan(volume.path, hu_policy=self.hu_policy).volume)
+        scan = read_scan(volume.path, hu_policy=self.hu_policy).volume
+        require_unchanged(volume.path, volume.stamp)
+        return self.embedding.prepared(scan)
 
     def _embedded(self, prepared: Sequence[Tensor]) -> dict[str, np.ndarray]:
         features, coarse = self.embedding.of(torch.stack([*prepared]))

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from generatect.ct.volume_files import files_below, is_volume_file, volume_name, without_ending
 from generatect.data.fingerprint import fingerprint
 from generatect.data.rows import read_rows
+from generatect.data.stamp import Stamp, stamp_of
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import TABLES
 
@@ -23,12 +24,14 @@ class AuditedVolume:
         path: NIfTI.
         name: its path below the folder, without suffix.
         content: hash of the file's content; see `fingerprint`.
+        stamp: of the file, taken before its hash; see `stamp_of`.
         patient: whose scan it is, as the table says; without a table, every volume is a patient of its own.
     """
 
     path: Path
     name: str
     content: str
+    stamp: Stamp
     patient: str
 
 
@@ -101,7 +104,8 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
         name = volume_name(path.relative_to(where).as_posix())
         if table is not None and name not in patients:
             raise InputError(f"{table}: no row for volume {name}; add it, for the audit must know whose scan it is")
-        volumes.append(AuditedVolume(path, name, fingerprint(path, ""), patients.get(name, name)))
+        stamp = stamp_of(path)
+        volumes.append(AuditedVolume(path, name, fingerprint(path, ""), stamp, patients.get(name, name)))
     return AuditedFolder(setting, where, tuple(volumes), table)
 
 

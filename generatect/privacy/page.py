@@ -18,9 +18,12 @@ from generatect.privacy.proportion import percent
 from generatect.privacy.report import AuditReport
 from generatect.privacy.study import Match
 from generatect.privacy.terminal import auc_of, rows_of
-from generatect.privacy.verdict import CANNOT, NOTHING, conclude, what_a_flag_means
+from generatect.privacy.verdict import BLIND, CANNOT, NOTHING, TOO_FEW, conclude, what_a_flag_means
 
 Films = Sequence[tuple[Match, Mapping[str, str]]]
+STATES = {NOTHING: "good", TOO_FEW: "open", BLIND: "open"}
+"""Of the headline: green, amber, or else red."""
+
 CONFIDENTIAL = "This page shows scans of the training set and names their files. It is for those who may see them."
 
 
@@ -34,7 +37,7 @@ def as_html(report: AuditReport, films: Films) -> str:
     """The page."""
     style = HOUSE_STYLE.read_text(encoding="utf-8") + REPORT_STYLE.read_text(encoding="utf-8")
     verdict = conclude(report.findings)
-    state = "good" if verdict.kind == NOTHING else "bad"
+    state = STATES.get(verdict.kind, "bad")
     notices = "".join(f'<p class="notice">{escape(notice)}</p>\n' for notice in (CONFIDENTIAL, *report.notices))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -61,7 +64,7 @@ def _facts(report: AuditReport) -> str:
 
 def _size(num: int, patients: Sequence[str]) -> str:
     num_patients = len(set(patients))
-    return f"{num:,}" if num_patients == num else f"{num:,} of {num_patients:,} patients"
+    return f"{num:,}" if num_patients == num else f"{num:,} volumes of {num_patients:,} patients"
 
 
 def _numbers(report: AuditReport) -> str:

@@ -4,9 +4,9 @@ import math
 from itertools import combinations
 
 import numpy as np
+from jaxtyping import Float64
 
 from generatect.errors import InputError
-from generatect.privacy.copies import Nearness
 from generatect.privacy.folder import AuditedFolder
 
 LEAST_PATIENTS = 4
@@ -15,9 +15,14 @@ LARGEST_RATE = 0.5
 SAME_IMAGE = 1e-3
 """Share of the usual distance below which two volumes are one: no second scan of a patient comes so near."""
 
+UNSEEN = "a held-out volume must not have trained the model"
+NOT_REAL = "a generated volume must not be a real one"
+
 
 def require_auditable(train: AuditedFolder, generated: AuditedFolder, heldout: AuditedFolder, rate: float) -> None:
     """Refuses folders that are one or lie in each other, held-out volumes that trained, and too few of them.
+
+    A folder of held-out volumes that is called generated would look like a generator that copies nobody.
 
     Args:
         train: what the model saw.
@@ -33,6 +38,7 @@ def require_auditable(train: AuditedFolder, generated: AuditedFolder, heldout: A
     for first, second in combinations((train, generated, heldout), 2):
         _require_apart(first, second)
     _require_unseen(train, heldout)
+    _require_other_files(heldout, generated, NOT_REAL)
     least = max(smallest_num_heldout(rate), LEAST_PATIENTS)
     if len(heldout) < least:
         raise InputError(
@@ -51,23 +57,30 @@ def smallest_num_heldout(rate: float) -> int:
     return math.ceil(round(1 / rate, 9)) - 1
 
 
-def require_other_images(train: AuditedFolder, heldout: AuditedFolder, fresh: Nearness) -> None:
-    """Refuses held-out volumes that are training volumes in other files: packed anew, or under another header.
+def require_other_images(
+    originals: AuditedFolder,
+    others: AuditedFolder,
+    distance: Float64[np.ndarray, "others originals"],
+    usual: float,
+    why: str,
+) -> None:
+    """Refuses volumes that are those of another folder in other files: packed anew, or under another header.
 
     Args:
-        train: what the model saw.
-        heldout: real volumes that it never saw.
-        fresh: how near the held-out volumes are to the training volumes.
+        originals: one folder.
+        others: the one whose volumes must be others.
+        distance: of each of its volumes to each original.
+        usual: distance between volumes of different patients.
+        why: they must be.
 
     Raises:
         InputError: naming both.
     """
-    closest = int(fresh.distance.argmin())
-    if fresh.distance[closest] < SAME_IMAGE * np.median(fresh.distance):
+    index, nearest = np.unravel_index(distance.argmin(), distance.shape)
+    if distance[index, nearest] < SAME_IMAGE * usual:
         raise InputError(
-            f"heldout={heldout.folder}: {heldout.volumes[closest].name} holds the image of "
-            f"{train.volumes[fresh.nearest[closest]].name} of train={train.folder}; remove it, a held-out volume must "
-            "not have trained the model"
+            f"{others.setting}={others.folder}: {others.volumes[index].name} holds the image of "
+            f"{originals.volumes[nearest].name} of {originals.setting}={originals.folder}; remove it, {why}"
         )
 
 
@@ -82,16 +95,21 @@ def _require_apart(first: AuditedFolder, second: AuditedFolder) -> None:
 
 
 def _require_unseen(train: AuditedFolder, heldout: AuditedFolder) -> None:
-    contents = {volume.content: volume.name for volume in train.volumes}
+    _require_other_files(train, heldout, UNSEEN)
     patients = {volume.patient: volume.name for volume in train.volumes}
     for volume in heldout.volumes:
-        if volume.content in contents:
-            raise InputError(
-                f"heldout={heldout.folder}: {volume.name} is the file {contents[volume.content]} of "
-                f"train={train.folder}; remove it, a held-out volume must not have trained the model"
-            )
         if train.table is not None and heldout.table is not None and volume.patient in patients:
             raise InputError(
                 f"heldout={heldout.folder}: {volume.name} and {patients[volume.patient]} of train={train.folder} are "
                 "of one patient; remove it, a held-out patient must not have trained the model"
+            )
+
+
+def _require_other_files(originals: AuditedFolder, others: AuditedFolder, why: str) -> None:
+    contents = {volume.content: volume.name for volume in originals.volumes}
+    for volume in others.volumes:
+        if volume.content in contents:
+            raise InputError(
+                f"{others.setting}={others.folder}: {volume.name} is the file {contents[volume.content]} of "
+                f"{originals.setting}={originals.folder}; remove it, {why}"
             )

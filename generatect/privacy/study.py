@@ -14,7 +14,7 @@ from generatect.privacy.folder import AuditedFolder, AuditedVolume
 from generatect.privacy.membership import Membership, membership
 from generatect.privacy.planted import altered
 from generatect.privacy.proportion import Proportion
-from generatect.privacy.requirements import require_other_images
+from generatect.privacy.requirements import NOT_REAL, UNSEEN, require_other_images
 from generatect.privacy.space import Space, distances
 from generatect.progress import Progress
 
@@ -104,14 +104,16 @@ def examine(
         show: is told of every planted copy.
 
     Raises:
-        InputError: a held-out volume is a training volume.
+        InputError: a held-out volume is a training volume, or a generated one a held-out volume.
     """
     planted = _planted_features(embedder, train, show)
     features = [embedder.features(folder) for folder in (train, generated, heldout)]
     space = Space.of(np.concatenate(features))
     in_train, in_generated, in_heldout = (space.place(rows) for rows in features)
     fresh = nearness(in_heldout, in_train, in_heldout, of_other_patients(heldout.patients))
-    require_other_images(train, heldout, fresh)
+    usual = float(np.median(fresh.distance))
+    require_other_images(train, heldout, distances(in_heldout, in_train), usual, UNSEEN)
+    require_other_images(heldout, generated, distances(in_generated, in_heldout), usual, NOT_REAL)
     made = nearness(in_generated, in_train, in_heldout)
     copied = nearness(space.place(planted), in_train, in_heldout)
     fresh_alike = _correlations(embedder, heldout.volumes, train, fresh)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from generatect.privacy.proportion import percent
 from generatect.privacy.study import Findings
 
-COPIES, MEMBERS, BLIND, NOTHING = "copies", "membership", "blind", "nothing found"
+COPIES, MEMBERS, BLIND, TOO_FEW, NOTHING = "copies", "membership", "blind", "too few", "nothing found"
 SIGNIFICANT = 0.025
 """Chance below which so many flags are taken for copies."""
 
 LEAST_POWER = 0.5
 """Share of the planted copies that an audit must surely find before finding nothing means something."""
+
+LARGEST_SHARE = 0.25
+"""Of the volumes, that may be copies unseen where finding none is still called no sign of copying."""
 
 CANNOT = (
     "An audit cannot show copies of a part of a volume, such as one lesion, likeness to scans that are not in train, "
@@ -23,7 +26,7 @@ class Verdict:
     """What is concluded.
 
     Attributes:
-        kind: "copies", "membership", "blind" or "nothing found".
+        kind: "copies", "membership", "blind", "too few" or "nothing found".
         title: in a few words.
         reason: in a sentence.
     """
@@ -58,12 +61,13 @@ def conclude(findings: Findings) -> Verdict:
             "both come from the same scanners and years, that tells who was in the training set.",
         )
     most = min(1.0, flagged.interval[1] / planted.interval[0])
-    return Verdict(
-        NOTHING,
-        "No sign of copying",
+    reason = (
         f"{flagged} generated volumes are flagged, {percent(findings.rate)} would be by chance. With {planted} planted "
-        f"copies found, at most about {percent(round(most, 2))} of the volumes can be copies of such a kind.",
+        f"copies found, at most about {percent(round(most, 2))} of the volumes can be copies of such a kind."
     )
+    if most > LARGEST_SHARE:
+        return Verdict(TOO_FEW, "Too few volumes to tell", f"{reason} Generate more volumes and audit them.")
+    return Verdict(NOTHING, "No sign of copying", reason)
 
 
 def what_a_flag_means(rate: float) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from generatect.files import atomic_path
 
-FORMAT = "generatect.utility/1"
+FORMAT = "generatect.utility/2"
 
 
 def cell_path(folder: Path, training_set: str, seed: int) -> Path:
@@ -26,19 +26,24 @@ def key_of(deciding: Mapping[str, Any]) -> str:
 
 
 def read_cell(path: Path, key: str, shape: tuple[int, int]) -> Float[np.ndarray, "n k"] | None:
-    """The scores of a cell; None where there are none for this key."""
+    """The scores of a cell; None where there are none for this key, or not as they were written."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["key"] != key:
-            return None
         scores = np.array(content["scores"], dtype=np.float32)
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or nothing of ours
+        is_whole = content["checksum"] == _checksum(key, scores)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not there, or nothing of ours
         return None
-    return scores if scores.shape == shape else None
+    return scores if is_whole and scores.shape == shape else None
 
 
 def keep_cell(path: Path, key: str, scores: Float[np.ndarray, "n k"]) -> None:
     """Writes the scores of a cell, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"key": key, "scores": scores.tolist()}) + "\n", encoding="utf-8")
+        content = {"checksum": _checksum(key, scores), "scores": scores.tolist()}
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def _checksum(key: str, scores: Float[np.ndarray, "n k"]) -> str:
+    """Of the scores and of what they were made from."""
+    return hashlib.sha256(key.encode() + np.asarray(scores, "<f4").tobytes()).hexdigest()

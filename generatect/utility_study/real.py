@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from generatect.ct.preset import Preset
+from generatect.data.cache import ArrayCache
+from generatect.data.inputs import ModelInputs
 from generatect.data.pairs import Pairs
 from generatect.data.split import split_by_patient
 from generatect.errors import InputError
-from generatect.utility_study.items import Item, items_of
+from generatect.utility_study.items import Item, ItemPairs, items_of
+
+ON_BOTH_SIDES = "nobody may be trained on and judged by"
+NOT_REAL = "a synthetic volume must not be a real one"
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,36 @@ def split_real(
                 "patients that the data themselves keep for validation"
             )
     return RealVolumes(items_of(pairs, train, labels, "real"), items_of(pairs, test, labels, "real"))
+
+
+def refuse_same_volumes(
+    first: Sequence[Item], second: Sequence[Item], grid: Preset, cache: ArrayCache, why: str
+) -> None:
+    """Refuses a volume that is one of the others, by what a classifier sees of it, however its file is stored.
+
+    Args:
+        first: volumes whose arrays are in the cache.
+        second: likewise.
+        grid: what a classifier sees a volume on.
+        cache: of the arrays.
+        why: a volume may not be in both.
+
+    Raises:
+        InputError: naming both volumes.
+    """
+    names = {content: item for content, item in zip(_arrays(second, grid, cache), second, strict=True)}
+    for content, item in zip(_arrays(first, grid, cache), first, strict=True):
+        if (other := names.get(content)) is not None:
+            raise InputError(
+                f"volume {item.source.name(item.index)!r}: holds the voxels of {other.source.name(other.index)!r}; "
+                f"{why}, take it out of its table"
+            )
+
+
+def _arrays(items: Sequence[Item], grid: Preset, cache: ArrayCache) -> list[tuple[int, ...]]:
+    """Checksums of each volume's array."""
+    inputs = ModelInputs(ItemPairs(items), grid, cache)
+    return [cache.checksums(inputs.array_key(place)) for place in range(len(items))]
 
 
 def refuse_overlap(training: Sequence[Item], test: Sequence[Item]) -> None:

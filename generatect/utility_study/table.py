@@ -85,8 +85,8 @@ def verdicts(scores: Sequence[Score]) -> list[str]:
     for score in scores:
         if score.finding != MEAN or score.metric != "auroc" or score.difference is None:
             continue
-        said = {1: "is better than", 0: "cannot be told from", -1: "is worse than"}[score.difference.sign]
-        lines.append(f"{score.training_set} {said} {REAL} alone: mean AUROC {_cell(score.difference, signed=True)}.")
+        said = {1: "better than", 0: "no significant difference from", -1: "worse than"}[score.difference.sign]
+        lines.append(f"{score.training_set}: {said} {REAL} alone, mean AUROC {_cell(score.difference, signed=True)}.")
     return lines
 
 

@@ -55,6 +55,26 @@ def test_other_grids_and_files_are_refused(detectors, tmp_path):
         Detectors.load(tmp_path / "other.npz")
 
 
+def test_a_damaged_file_is_one_line_whatever_became_of_it(detectors, tmp_path):
+    path = tmp_path / "detectors.npz"
+    detectors.save(path)
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for damaged in (
+        b"",
+        b"PK",
+        content[:40],
+        content[:-30],
+        content[: len(content) // 2],
+        bytes(flipped),
+        b"\x93NUMPY",
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="damaged; fit the detectors again"):
+            Detectors.load(path)
+
+
 def test_the_dual_is_the_ridge_regression():
     generator = np.random.default_rng(0)
     features, targets = generator.normal(size=(12, 5)), generator.normal(size=(12, 2))

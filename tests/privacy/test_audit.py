@@ -1,6 +1,7 @@
 """The command finds the copies of a generator that knows its training set by heart, and none of an honest one."""
 
 import csv
+import gzip
 import json
 import re
 import shutil
@@ -179,7 +180,7 @@ def test_a_copy_on_a_finer_grid_is_still_a_copy(placed, folders):
 
 
 def test_the_gallery_shows_every_training_volume_once_before_any_again():
-    volumes = [AuditedVolume(Path(name), name, name, name) for name in "abc"]
+    volumes = [AuditedVolume(Path(name), name, name, (0, 0, 0), name) for name in "abc"]
     scores = [("a", 0.1), ("a", 0.2), ("b", 0.3), ("a", 0.4), ("c", 0.5)]
     by_name = {volume.name: volume for volume in volumes}
     matches = [Match(volumes[0], by_name[name], score, 0.0, 0.0, 0.0, True, True) for name, score in scores]
@@ -216,6 +217,34 @@ def test_a_held_out_volume_must_not_have_trained(command, folders, tmp_path):
     write_nifti(heldout / "zz.nii.gz", CTVolume(volume.voxels_hu.astype(np.float32), volume.affine), description="new")
     told = refused(command, *settings)
     assert "zz holds the image of phantom-31000007" in told
+
+
+def test_held_out_volumes_do_not_pass_for_generated_ones(command, folders, tmp_path):
+    """They are near to nothing that trained, and an audit of them alone would find no sign of copying."""
+    real, generated = sorted(folders.heldout.glob("*.nii.gz"))[7], tmp_path / "generated"
+    shutil.copytree(folders.fresh, generated)
+    shutil.copy(real, generated / "zz.nii.gz")
+    settings = folders.settings(generated, tmp_path / "out")
+    assert "zz is the file phantom-32000007 of heldout" in refused(command, *settings)
+    volume = read_nifti(real)
+    write_nifti(
+        generated / "zz.nii.gz", CTVolume(volume.voxels_hu.astype(np.float32), volume.affine), description="new"
+    )
+    told = refused(command, *settings)
+    assert "zz holds the image of phantom-32000007 of heldout" in told
+    assert "a generated volume must not be a real one" in told
+
+
+def test_a_volume_that_is_there_twice_is_said(folders, tmp_path):
+    file = find_weights("phantom", "ctvit")
+    embedding = TokenizerEmbedding(rebuild_network(file, "ctvit"), rebuild_preset(file), file.sha256, "phantom")
+    embedder, again = Embedder(embedding, ArrayCache(tmp_path / "cache"), "auto"), tmp_path / "again"
+    again.mkdir()
+    for path in sorted(folders.fresh.glob("*.nii.gz"))[:2]:
+        shutil.copy(path, again)
+    assert embedder.num_repeated(read_audited(again, "generated")) == 0
+    (again / "zz.nii").write_bytes(gzip.decompress(next(again.glob("*.nii.gz")).read_bytes()))
+    assert embedder.num_repeated(read_audited(again, "generated")) == 1
 
 
 def test_a_held_out_patient_must_not_have_trained(command, folders, tmp_path):

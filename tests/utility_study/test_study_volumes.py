@@ -1,18 +1,25 @@
 """Which volumes are trained and judged on: no patient on both sides, labels in order, synthetic ones of reports."""
 
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from generatect.ct.nifti import write_nifti
 from generatect.ct.preset import PhysicalPreset
+from generatect.data.archive import ArchivePairs
 from generatect.data.cache import ArrayCache
+from generatect.data.manifest import Manifest, Record
 from generatect.errors import InputError
 from generatect.phantom.findings import FINDINGS
 from generatect.phantom.pairs import PhantomPairs
 from generatect.pipeline import TextToCT, TokenOptions
 from generatect.utility_study.items import ItemPairs, content_of, items_of, prepared
-from generatect.utility_study.real import labels_of_study, refuse_overlap, split_real
+from generatect.utility_study.kept import cell_path, keep_cell, read_cell
+from generatect.utility_study.real import NOT_REAL, labels_of_study, refuse_overlap, refuse_same_volumes, split_real
 from generatect.utility_study.synthetic import MadePairs, Synthetic, make_synthetic, prompts_of
 
 REAL = PhantomPairs(num=60, seed=3)
@@ -54,6 +61,54 @@ def test_a_test_patient_in_training_is_refused_by_patient_and_by_content():
     renamed.fingerprint = REAL.fingerprint
     with pytest.raises(InputError, match="one of the test patients"):
         refuse_overlap(items_of(renamed, range(60), LABELS, "synthetic"), real.test)
+
+
+@dataclass
+class Stored:
+    """Phantoms as files, which a table may list as somebody else's, or as synthetic."""
+
+    folder: Path
+    owner: str
+
+    def read(self) -> Manifest:
+        files = sorted(self.folder.iterdir())
+        labels = dict.fromkeys(LABELS, 0)
+        return Manifest([Record(path.name, path, f"{self.owner}-{path.name}", "Clear.", labels) for path in files])
+
+
+def test_one_scan_in_two_files_is_not_trained_on_and_judged_by(tmp_path):
+    """Nor does a real one pass for a synthetic one: their files, patients and names have nothing in common."""
+    grid, cache = PhysicalPreset(num_slices=17, size=24, upscaled_size=24), ArrayCache(tmp_path / "cache")
+    for name, endings, numbers in (("real", ".nii.gz", range(3)), ("other", ".nii", range(2, 4))):
+        (tmp_path / name).mkdir()
+        for number in numbers:
+            volume = grid.to_volume(REAL.model_input(number, grid))
+            write_nifti(tmp_path / name / f"{name}-{number}{endings}", volume, description=name)
+    items = []
+    for name in ("real", "other"):
+        pairs = ArchivePairs(layout=Stored(tmp_path / name, name), hu_policy="already_hu" if name == "real" else "auto")
+        listed = items_of(pairs, range(len(pairs)), LABELS, name)
+        items.append(prepared(listed, grid, cache, name, "raise", "", lambda *_: None))
+    real, other = items
+    refuse_overlap(real, other)
+    with pytest.raises(InputError, match=r"'other-2.nii': holds the voxels of 'real-2.nii.gz'; a synth"):
+        refuse_same_volumes(other, real, grid, cache, NOT_REAL)
+    refuse_same_volumes(other[1:], real, grid, cache, NOT_REAL)
+
+
+def test_scores_that_were_changed_are_not_believed(tmp_path):
+    path, scores = cell_path(tmp_path, "real", 0), np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    keep_cell(path, "key", scores)
+    assert np.array_equal(read_cell(path, "key", (3, 2)), scores)
+    assert read_cell(path, "other", (3, 2)) is None
+    assert read_cell(path, "key", (2, 3)) is None
+    whole = path.read_bytes()
+    for damaged in (whole.replace(b"-1.0", b"-1.5"), whole[:-9], b"\xff" + whole, b"[]", b"[" * 100_000, b"{}"):
+        path.write_bytes(damaged)
+        assert read_cell(path, "key", (3, 2)) is None
+    path.unlink()
+    path.mkdir()
+    assert read_cell(path, "key", (3, 2)) is None
 
 
 def test_labels_are_in_the_order_of_the_study():

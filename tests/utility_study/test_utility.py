@@ -60,7 +60,7 @@ def test_classifiers_learn_and_a_perfect_generator_is_worth_as_much_as_patients(
     difference = found["both", "mean", "auroc"]["minus_real"]
     real, both = (found[name, "mean", "auroc"]["score"]["value"] for name in ("real", "both"))
     assert difference["value"] == pytest.approx(both - real)
-    assert "real alone: mean AUROC" in said
+    assert "real alone, mean AUROC" in said
     assert "PHANTOM" in said
 
 
