@@ -1,6 +1,7 @@
 """The command: exit codes, what it writes, and what it never writes."""
 
 import csv
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,8 @@ from nibabel.nifti1 import Nifti1Extension
 
 from generatect.ct.grid import Grid
 from generatect.ct.nifti import write_nifti
+from generatect.data.safe_csv import write_csv
+from generatect.data.split import split_by_patient
 from generatect.phantom.case import sample_case
 from generatect.phantom.render import render
 
@@ -146,3 +149,22 @@ def test_training_refuses_what_the_doctor_refuses(command, archive, tmp_path):
     assert ended.err.count("\n") == 1
     assert FOLDER not in ended.err
     assert not (tmp_path / "out").exists()
+
+
+def test_training_refuses_one_scan_of_two_patients_whom_the_draw_parts(command, archive, tmp_path):
+    """The doctor, who knows of no draw, warns; training, which draws, does not begin."""
+    settings, patients = archive(), [f"patient-{number}" for number in range(20)]
+    sides = split_by_patient(patients, val_fraction=0.5, seed=3)
+    one, other, third = (patients[sides[side][place]] for side, place in (("train", 0), ("val", 0), ("train", 1)))
+    stored = gzip.decompress((tmp_path / FOLDER / "sound.nii.gz").read_bytes())
+    (tmp_path / FOLDER / "again.nii").write_bytes(stored)
+    rows = [("sound.nii.gz", one), ("again.nii", other), (f"{HOSTILE}.nii.gz", third)]
+    write_csv(tmp_path / "table.csv", ("volume", "patient", "text"), [(*row, f"{REPORT} is normal.") for row in rows])
+    ended = command("doctor", *settings)
+    assert ended.code == 0, ended.err
+    assert "Same volume under two patients" in ended.out
+    quick = ["model=tiny", "steps=1", "trainer.accelerator=cpu", "stage.datamodule.val_fraction=0.5", "seed=3"]
+    ended = command("train", *settings[:-2], *quick, f"output={tmp_path / 'run'}", settings[-1])
+    assert ended.code == 2
+    assert "same volume in training and validation (train and val: the same as sound" in ended.err
+    assert not (tmp_path / "run").exists()

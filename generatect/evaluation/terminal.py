@@ -6,16 +6,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from generatect.evaluation.result import Result
+from generatect.evaluation.result import Floor, Result
+from generatect.evaluation.statistics import IS_DISTANCE, REAL_AGAINST_REAL
 
 TABLE_WIDTH = 120
+COLUMNS = ("value", "95 % interval", "floor", "floor, 95 %", "n, floor", "n, real", "n, generated")
 
 
 def show_results(results: Sequence[Result], console: Console) -> None:
     """Prints the numbers with intervals and floors, and what must be said with them."""
     table = Table(title=f"preset {results[0].preset}", box=box.SIMPLE_HEAD)
     table.add_column("metric", no_wrap=True)
-    for column in ("value", "95 % interval", "floor", "its 95 %", "its n", "real", "generated"):
+    for column in COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
         floor = result.floor
@@ -53,5 +55,17 @@ def _said(result: Result) -> list[str]:
         record = result.detector
         lines.append(f"detector {record.name}, {record.width} features, sha256 {record.sha256[:12]}")
     if result.floor is not None:
-        lines.append(f"floor: {result.floor.of}")
+        lines += _beside_floor(result, result.floor)
+    return lines
+
+
+def _beside_floor(result: Result, floor: Floor) -> list[str]:
+    """What the floor is, and what a distance means that does not rise above it."""
+    lines = [f"floor: {floor.of}"]
+    highest = floor.value if floor.interval is None else floor.interval[1]
+    if floor.of == REAL_AGAINST_REAL and result.metric in IS_DISTANCE and result.value <= highest:
+        lines.append("not above its floor: it shows no difference between generated and real volumes")
+        if floor.num < result.num_fake:
+            fair = "twice as many real volumes as generated ones make it fair"
+            lines.append(f"a floor of {floor.num} against {floor.num} is high: {fair}")
     return lines

@@ -1,10 +1,12 @@
 """A result is what its file says, and a table holds only numbers that compare."""
 
 import csv
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from generatect.errors import InputError
 from generatect.evaluation.result import (
@@ -16,6 +18,7 @@ from generatect.evaluation.result import (
     write_results,
 )
 from generatect.evaluation.result_csv import write_results_csv
+from generatect.evaluation.terminal import COLUMNS, TABLE_WIDTH, show_results
 
 FVD = Result(
     metric="fvd",
@@ -93,3 +96,20 @@ def test_a_table_takes_other_volumes_metrics_and_grids():
     other_grid = replace(FVD, value=1.0, fake_files_sha256="0" * 64, protocol=FVD.protocol | {"grid": {"rule": "fake"}})
     refuse_mixed([FVD, CLIP, other_grid])
     refuse_mixed([])
+
+
+@pytest.mark.parametrize(
+    ("value", "num_fake", "said"),
+    [
+        (123.5, 9, []),
+        (98.0, 4, ["it shows no difference between generated and real volumes"]),
+        (70.0, 9, ["a floor of 4 against 4 is high: twice as many real"]),
+    ],
+)
+def test_the_terminal_says_what_a_value_beside_its_floor_means(value, num_fake, said):
+    screen = io.StringIO()
+    show_results([replace(FVD, value=value, num_fake=num_fake), CLIP], Console(file=screen, width=TABLE_WIDTH))
+    shown = screen.getvalue()
+    assert all(column in shown for column in COLUMNS)
+    assert ("not above its floor" in shown) == bool(said)
+    assert all(part in shown for part in said)

@@ -40,6 +40,7 @@ def check_duplicates(
             message = f"the same as {records[first].name}" + ", another patient's" * is_other_patient
             if opposite:
                 code, message = "duplicate-across-splits", f"{sides[first]} and {sides[index]}: {message}"
+                message += "; give both one patient, or keep one" if is_other_patient else ""
             elif is_other_patient and None in (sides[first], sides[index]):
                 code = "duplicate-patients"
             else:

@@ -112,7 +112,8 @@ def test_volumes_are_judged_by_the_sides_that_they_are_used_on():
 
 def test_a_finding_names_the_other_volume_and_says_whose_it_is():
     (finding,) = check_duplicates([record("a"), record("b", "q")], [None] * 2, ["v", "v"], ["train", "val"])
-    assert (finding.severity, finding.message) == ("error", "train and val: the same as a, another patient's")
+    assert finding.severity == "error"
+    assert finding.message == "train and val: the same as a, another patient's; give both one patient, or keep one"
 
 
 def test_bytes_and_voxels_together_make_one_group():
