@@ -93,7 +93,7 @@ class _SideWriter:
         per_shard = max(1, self.shard_bytes // self.maker.bytes_per_volume)
         groups = [list(indices[start : start + per_shard]) for start in range(0, len(indices), per_shard)]
         keys = [self._key(group) for group in groups]
-        records = [self.store.read_json(self._record_name(number)) for number in range(len(groups))]
+        records = [self._read_record(number) for number in range(len(groups))]
         missing = [n for n, record in enumerate(records) if record is None or record.get("key") != keys[n]]
         wanted = [index for number in missing for index in groups[number]]
         loading = _Loading(self.maker, wanted)
@@ -143,8 +143,19 @@ class _SideWriter:
                 assert content["config"]["data_format"] == ["bytes"], "pickles would be run when they are read"
                 (record["chunk"],), record["config"] = content["chunks"], content["config"]
                 self.store.put(path, f"{self.side}/{path.name}")
-        _put_json(self.store, self._record_name(number), record)
+        _put_json(self.store, self._record_name(number), {**record, "checksum": _checksum(record)})
         return record
+
+    def _read_record(self, number: int) -> dict[str, Any] | None:
+        """What is said of a shard that was written; None where there is no such record, or not as it was written."""
+        try:
+            record = self.store.read_json(self._record_name(number))
+        except InputError as error:
+            if isinstance(error.__cause__, ValueError):  # damaged
+                return None
+            raise
+        is_whole = isinstance(record, dict) and record.pop("checksum", None) == _checksum(record)
+        return record if is_whole else None
 
     def _record_name(self, number: int) -> str:
         return f"{self.side}/done-{number}.{INDEX}"
@@ -193,6 +204,10 @@ def _next(loaded: Iterator[Arrays | str], num_workers: int) -> Arrays | str:
         raise InputError(
             f"workers={num_workers}: a worker process was killed, perhaps for want of memory; try with fewer"
         ) from error
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    return hashlib.sha256(as_json_bytes(record)).hexdigest()
 
 
 def _put_json(store: Store, name: str, content: dict[str, Any]) -> str:

@@ -273,6 +273,19 @@ class TestWriting:
         place = [*own.train_indices, *own.val_indices].index(0)
         assert [index for index in range(NUM) if shards.text(index) == "Another report."] == [place]
 
+    def test_a_record_that_is_damaged_vouches_for_nothing(self, tmp_path):
+        root, cache = tmp_path / "shards", tmp_path / "cache"
+        write("ctvit", str(root), cache)
+        record = root / "train" / "done-0.index.json"
+        whole, index = record.read_bytes(), json.loads((root / "train" / "index.json").read_bytes())["chunks"]
+        for damaged in (whole.replace(b'"chunk_size": ', b'"chunk_size": 1'), whole[:50], b"\xff" + whole):
+            record.write_bytes(damaged)
+            store = Failing(str(root), 1000)
+            write("ctvit", str(root), cache, store=store)
+            assert len([name for name in store.names if name.endswith(".bin")]) == 1
+            assert record.read_bytes() == whole
+            assert json.loads((root / "train" / "index.json").read_bytes())["chunks"] == index
+
     def test_a_change_taken_back_is_written_too_though_it_was_broken_off(self, tmp_path):
         root, cache = str(tmp_path / "shards"), tmp_path / "cache"
         write("ctvit", root, cache)
