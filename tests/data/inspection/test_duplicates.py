@@ -7,11 +7,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from generatect.ct.nifti import read_nifti
+from generatect.ct.nifti import read_nifti, write_nifti
 from generatect.ct.same_scan import glimpse_of_nifti, voxel_hash
+from generatect.ct.scan import read_scan
 from generatect.data.inspection.duplicates import check_duplicates, suspects
 from generatect.data.inspection.facts import HeaderFacts
+from generatect.data.inspection.header_facts import header_facts
 from generatect.data.manifest import Record
+from tests.dicom_writer import save, series_of
 
 
 def record(name: str, patient: str = "p") -> Record:
@@ -79,6 +82,20 @@ def test_other_scans_and_one_changed_voxel_are_not_the_same(scan_file, tmp_path,
     voxels[40, 60, 60] += 1
     assert voxel_hash(voxels) != voxel_hash(scan(0).voxels_hu)
     assert voxel_hash(voxels[:, :-1]) != voxel_hash(voxels[:, 1:])
+
+
+def test_a_dicom_series_under_another_name_and_as_nifti_is_the_same(tmp_path):
+    folders = [
+        save(tmp_path / "one", series_of(), None),
+        save(tmp_path / "other", series_of(PatientID="somebody else")),
+    ]
+    volume = read_scan(folders[0]).volume
+    write_nifti(tmp_path / "scan.nii.gz", volume)
+    paths = [*folders, tmp_path / "scan.nii.gz"]
+    assert len({voxel_hash(read_scan(path).volume.voxels_hu) for path in paths}) == 1
+    glimpses = {header_facts(Record("a", path, "p", "text"), 1).glimpse for path in paths}
+    assert len(glimpses) == 1
+    assert None not in glimpses
 
 
 def test_first_planes_of_one_value_and_damaged_files_show_nothing(scan_file, tmp_path):
