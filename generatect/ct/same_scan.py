@@ -4,6 +4,7 @@ The same scan comes in many files: packed anew, in another data type, with anoth
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from jaxtyping import Shaped
 from generatect.ct.dicom import read_stack
 from generatect.ct.dicom_stack import Stack
 from generatect.ct.intensity import HU_RANGE
-from generatect.ct.nifti_header import MAX_VOXELS, parse_header
+from generatect.ct.nifti_header import MAX_VOXELS, StoredGrid, parse_header
 from generatect.ct.orientation import closest_order
-from generatect.ct.stored_voxels import open_stored
+from generatect.ct.stored_voxels import StoredFile, open_stored
 from generatect.errors import InputError
 
-MAX_PLANE_BYTES, MAX_PLANES = 1 << 22, 8
-"""How much of a file is looked at: a plane of 1024 × 2048 int16, and so many planes while all are of one value."""
+MAX_PLANE_BYTES, MAX_PLANES = 1 << 22, 16
+"""How much of a file is looked at: a plane of 1024 × 2048 int16, and so many planes until one tells."""
+
+TELLING_VALUES = 8
+"""A plane of fewer different values is padding, a mask or a computed shape, and may be that of many volumes."""
 
 
 def voxel_hash(voxels_hu: Shaped[np.ndarray, "z y x"]) -> str:
@@ -37,7 +41,7 @@ def voxel_hash(voxels_hu: Shaped[np.ndarray, "z y x"]) -> str:
 def glimpse_of_nifti(
     path: Path, *, spacing_mm_zyx: tuple[float, float, float] | None = None, assume_axes: str | None = None
 ) -> str | None:
-    """Hash of the shape and of where the first stored plane is above its mean.
+    """Hash of the shape and of where the first stored plane that tells is above its mean.
 
     Scaling, data type, compression and a reversal within the plane leave it as it is. A scan that is stored in another
     order of axes, or from the other end, has another one; and two scans may share one. None: nothing is seen, as the
@@ -51,17 +55,11 @@ def glimpse_of_nifti(
     try:
         with open_stored(path) as file:
             grid = parse_header(file.header_block(), path, MAX_VOXELS, spacing_mm_zyx, assume_axes)
-            order, (i, j, k) = closest_order(grid.affine), grid.shape[:3]
-            lines = min(j, MAX_PLANE_BYTES // (i * grid.dtype.itemsize))
-            for number in range(min(k, MAX_PLANES)) if lines else ():
-                file.content.seek(grid.offset + number * i * j * grid.dtype.itemsize)
-                content = file.content.read(i * lines * grid.dtype.itemsize)
-                plane = np.frombuffer(content, grid.dtype).reshape((i, lines, 1), order="F")
-                if (shadow := _shadow(order.to_canonical(plane))) is not None:
-                    return _hashed(tuple(grid.shape[axis] for axis in order.stored_axis), shadow)
+            order = closest_order(grid.affine)
+            shadow = _telling(order.to_canonical(plane) for plane in _first_planes(file, grid))
+        return None if shadow is None else _hashed(tuple(grid.shape[axis] for axis in order.stored_axis), shadow)
     except (InputError, ValueError):  # what keeps it from being read is said elsewhere
-        pass
-    return None
+        return None
 
 
 def glimpse_of_series(stack: Stack) -> str | None:
@@ -75,9 +73,32 @@ def glimpse_of_series(stack: Stack) -> str | None:
     return None if shadow is None else _hashed((len(stack.slices), *plane.shape[1:]), shadow)
 
 
+def _first_planes(file: StoredFile, grid: StoredGrid) -> Iterator[Shaped[np.ndarray, "i j 1"]]:
+    """Planes across the last stored axis, or their first lines where planes are large."""
+    i, j, k = grid.shape[:3]
+    bytes_of_line = i * grid.dtype.itemsize
+    lines = min(j, MAX_PLANE_BYTES // bytes_of_line)
+    for number in range(min(k, MAX_PLANES)) if lines else ():
+        file.content.seek(grid.offset + number * j * bytes_of_line)
+        content = file.content.read(lines * bytes_of_line)
+        yield np.frombuffer(content, grid.dtype).reshape((i, lines, 1), order="F")
+
+
+def _telling(planes: Iterator[Shaped[np.ndarray, "z y x"]]) -> bytes | None:
+    """Shadow of the first plane that tells, or else of the first that has one."""
+    otherwise = None
+    for plane in planes:
+        shadow = _shadow(plane)
+        if shadow is not None and len(np.unique(plane.ravel()[:: max(1, plane.size // 512)])) >= TELLING_VALUES:
+            return shadow
+        otherwise = otherwise or shadow
+    return otherwise
+
+
 def _shadow(plane: Shaped[np.ndarray, "z y x"]) -> bytes | None:
     """Where a plane is above its mean, as bits; None where it is of one value or of no number."""
-    mean = plane.mean(dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = plane.mean(dtype=np.float64)
     above = plane > mean
     return repr(plane.shape).encode() + np.packbits(above).tobytes() if np.isfinite(mean) and above.any() else None
 

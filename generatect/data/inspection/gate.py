@@ -99,7 +99,10 @@ def _say_what_is_not_known(
 ) -> None:
     again = "python -m generatect.doctor with voxels=true"
     if num_changed:
-        print(f"data: {num_changed} volumes have changed since the doctor read their voxels; run {again} to judge them")
+        print(
+            f"data: {num_changed} of {len(headers)} volumes have changed since the doctor read their voxels; run "
+            f"{again} to have them judged"
+        )
     blind = [
         side
         for facts, content, side in zip(headers, contents, sides, strict=True)

@@ -98,6 +98,22 @@ def test_a_dicom_series_under_another_name_and_as_nifti_is_the_same(tmp_path):
     assert None not in glimpses
 
 
+def test_volumes_that_begin_with_the_same_mask_are_not_alike_for_that(scan_file, tmp_path, scan, spoil):
+    """A round field of view in the first slices of every scan would have whole archives read."""
+    paths = [scan_file, tmp_path / "second.nii.gz"]
+    spoil["write"](paths[1], scan(1))
+
+    def masked(voxels, affine):
+        voxels = voxels.copy()
+        i, j = np.ogrid[: voxels.shape[0], : voxels.shape[1]]
+        voxels[:, :, :3] = np.where((i - 64) ** 2 + (j - 64) ** 2 < 3600, -1024, -2048)[..., None]
+        return voxels, affine, {}
+
+    first, second = (store(tmp_path / f"{path.name}.nii", path, masked) for path in paths)
+    assert glimpse_of_nifti(first) != glimpse_of_nifti(second)
+    assert glimpse_of_nifti(first) == glimpse_of_nifti(store(tmp_path / "f.nii", first, OTHERWISE["as float"]))
+
+
 def test_first_planes_of_one_value_and_damaged_files_show_nothing(scan_file, tmp_path):
     def empty(voxels, affine):
         voxels = voxels.copy()

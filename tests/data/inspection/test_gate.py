@@ -173,7 +173,7 @@ def test_a_volume_that_the_doctor_has_read_is_known_however_it_is_stored(twice, 
     assert "same volume in training and validation" in refusal(twice, cache, [0, 1], [2])
     path.touch()
     assert refusal(twice, cache, [0, 1], [2]) is None
-    assert "1 volumes have changed since the doctor read their voxels" in capsys.readouterr().out
+    assert "1 of 3 volumes have changed since the doctor read their voxels" in capsys.readouterr().out
 
 
 def test_what_could_not_be_compared_is_said(twice, tmp_path, scan, spoil, capsys):
