@@ -35,7 +35,9 @@ class ModelInputs:
     def volume(self, index: int) -> Float[Tensor, "1 z y x"]:
         """The volume on the preset's grid."""
         if self.cache is None:
-            return self.pairs.model_input(index, self.preset)
+            values = self.pairs.model_input(index, self.preset)
+            self.require_unchanged(index)
+            return values
         return to_model_range(self.cache.get(self.array_key(index), partial(self._made, index)))[None]
 
     def slices(self, index: int, z_indices: Sequence[int], upscaled: bool = False) -> Float[Tensor, "n y x"]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from generatect.ct.volume import CTVolume
+from generatect.data.inputs import ModelInputs
 from generatect.data.pairs import Pairs
 from generatect.evaluation.volume_folder import VolumeFolder, key_of, numbered
 from generatect.phantom.counterfactual import Counterfactual
@@ -122,12 +123,13 @@ class _One:
     ) -> None:
         self.model, self.pairs, self.index, self.text, self.seed = model, pairs, index, text, seed
         self.tokens, self.upscale = tokens, upscale
-        self.real_lowres = cache(lambda: pairs.model_input(index, model.preset))
+        self.inputs = ModelInputs(pairs, model.preset, None)
+        self.real_lowres = cache(lambda: self.inputs.volume(index))
         self.generated_lowres = cache(lambda: model.sample_lowres([text], seed, tokens)[0])
 
     def key(self, kind: str) -> str:
         """What the volume of this kind depends on."""
-        hashes, content = self.model.hashes, self.pairs.fingerprint(self.index)
+        hashes, content = self.model.hashes, self.inputs.key(self.index)[0]
         grids = (self.model.preset.name, str(self.model.preset.grid), str(self.model.preset.upscaled_grid))
         drawn, refined = asdict(self.tokens), asdict(self.upscale)
         parts = {
@@ -146,7 +148,9 @@ class _One:
         if kind == REAL_LOWRES:
             return preset.to_volume(self.real_lowres())
         if kind == REAL:
-            return preset.to_volume(self.pairs.model_input(self.index, preset, upscaled=True), upscaled=True)
+            values = self.pairs.model_input(self.index, preset, upscaled=True)
+            self.inputs.require_unchanged(self.index)
+            return preset.to_volume(values, upscaled=True)
         if kind == RECONSTRUCTED:
             with torch.inference_mode():
                 return preset.to_volume(model.tokenizer(self.real_lowres()[None].to(model.device)).reconstruction[0])

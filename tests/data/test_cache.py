@@ -332,8 +332,11 @@ class TestInputs:
 
         write(0)
         asked = inputs()
-        asked.key(0)
+        uncached = ModelInputs(asked.pairs, PRESET, None)
+        asked.key(0), uncached.key(0)
         write(1)
+        with pytest.raises(InputError, match="has changed"):  # tokens would be kept by the key
+            uncached.volume(0)
         with pytest.raises(InputError, match="a: the file has changed while it was in use"):
             asked.volume(0)
         assert np.array_equal(asked.volume(0).numpy(), inputs().volume(0).numpy())  # asked anew
