@@ -77,7 +77,7 @@ def read_hashes(pairs: ArchivePairs, indices: Sequence[int], show: Progress) -> 
     """Hash of the voxels of these volumes; those that cannot be read are not in it."""
     found = {}
     for done, index in enumerate(indices):
-        with suppress(InputError, OSError):  # said elsewhere, or left out by on_bad=skip
+        with suppress(InputError, OSError, MemoryError):  # said elsewhere, or left out by on_bad=skip
             found[index] = voxel_hash(pairs.volume(index).voxels_hu)
         show("volumes alike", done + 1, len(indices))
     return found

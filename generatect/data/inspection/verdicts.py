@@ -11,6 +11,7 @@ from generatect.data.inspection.catalogue import CHECKS
 from generatect.data.inspection.facts import HeaderFacts, VoxelFacts
 from generatect.data.inspection.findings import errors
 from generatect.data.inspection.headers import inspection_folder
+from generatect.data.inspection.refusals import kind_of_refusal
 from generatect.data.inspection.voxel_checks import check_voxels
 from generatect.data.manifest import Record
 from generatect.data.stamp import Stamp, stamp_from, stamp_of
@@ -53,7 +54,8 @@ def remember(
 ) -> None:
     """Keeps what the voxels of each volume show: errors that are theirs alone, and their hash.
 
-    What tables or other files have to do with it is not kept; that is looked at anew.
+    What tables or other files have to do with it is not kept; that is looked at anew. Nor is a refusal whose cause may
+    lie outside of the file, such as permissions or memory.
 
     Args:
         pairs: the archive.
@@ -73,6 +75,7 @@ def remember(
         {
             index: Seen(stamp, True, of_volume.get(record.name), facts.content)
             for index, (record, stamp, facts) in enumerate(zip(pairs.records, stamps, voxels, strict=True))
+            if facts.refusal is None or kind_of_refusal(facts.refusal, otherwise="")
         },
         cache_dir,
     )

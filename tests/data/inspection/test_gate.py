@@ -10,8 +10,9 @@ import pytest
 from generatect.ct.hounsfield import Scaling
 from generatect.ct.volume import CTVolume
 from generatect.data.inspection.archive import headers_of, inspect_archive
+from generatect.data.inspection.facts import VoxelFacts
 from generatect.data.inspection.gate import refuse_bad
-from generatect.data.inspection.verdicts import VERSION, remember
+from generatect.data.inspection.verdicts import VERSION, recall, remember
 from generatect.data.manifest import Record
 from generatect.data.stamp import stamp_of
 from generatect.errors import InputError
@@ -230,3 +231,13 @@ def test_kept_facts_that_are_damaged_or_of_another_version_are_made_again(twice,
     for content in (store.read_bytes(), whole[:50], b"\xff" + whole, whole.replace(b"false", b"true "), b"[" * 100_000):
         store.write_bytes(content)
         assert refusal(twice, cache, [0, 1], [2]) == expected
+
+
+def test_what_may_lie_outside_of_a_file_is_no_verdict_on_it(twice, tmp_path):
+    cache = str(tmp_path / "cache")
+    stamps = [stamp_of(record.path) for record in twice.records]
+    refusals = ("cannot be read (Permission denied)", "too large for the memory of this machine; try workers=1", "NaN")
+    headers = headers_of(twice, cache, lambda *_: None)
+    remember(twice, stamps, headers, [VoxelFacts(refusal=refusal) for refusal in refusals], cache)
+    seen, _ = recall(twice, cache)
+    assert [entry and entry.code for entry in seen] == [None, None, "unreadable"]
