@@ -56,7 +56,7 @@ def test_facts_of_a_volume(pairs, scan, tmp_path):
 
 def test_a_volume_too_large_for_the_memory_is_refused_and_the_others_are_read(pairs, pairs_of, tmp_path):
     large = tmp_path / "scans" / "large.nii"
-    nib.save(nib.Nifti1Image(np.resize(np.arange(999, dtype=np.int16), (320, 320, 320)), np.eye(4)), large)
+    nib.save(nib.Nifti1Image(np.resize(np.arange(999, dtype=np.int16), (384, 384, 384)), np.eye(4)), large)
     pairs = pairs_of([pairs.records[0], Record("large", large, "q", "text"), *pairs.records[1:]])
     reading, writing = os.pipe()
     process = os.fork()
