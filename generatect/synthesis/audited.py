@@ -6,7 +6,7 @@ from pathlib import Path
 
 from generatect.errors import InputError
 from generatect.files import atomic_path
-from generatect.synthesis.manifest import MANIFEST, read_lines
+from generatect.synthesis.manifest import MANIFEST, read_manifest
 
 CARD, AUDITED = "README.md", "privacy.md"
 HEADING = "## Privacy"
@@ -23,7 +23,7 @@ def require_dataset(folder: Path, setting: str) -> None:
             raise InputError(
                 f"{setting}={folder}: no {name} in it; expected a dataset that generate prompts=… finished"
             )
-    read_lines(folder / MANIFEST)
+    _hashes(folder)
 
 
 def keep_audit(folder: Path, section: str) -> list[Path]:
@@ -36,7 +36,7 @@ def keep_audit(folder: Path, section: str) -> list[Path]:
     Raises:
         InputError: the manifest is damaged.
     """
-    mark = _mark(line["volume_sha256"] for line in read_lines(folder / MANIFEST))
+    mark = _mark(_hashes(folder))
     with atomic_path(folder / AUDITED) as temporary:
         temporary.write_text(f"{mark}\n{section}", encoding="utf-8")
     card = (folder / CARD).read_text(encoding="utf-8").partition(f"\n{HEADING}\n")[0]
@@ -51,6 +51,14 @@ def audited_section(folder: Path, volumes_sha256: Iterable[str]) -> str:
         return ""
     mark, _, section = (folder / AUDITED).read_text(encoding="utf-8").partition("\n")
     return f"\n{section}" if mark == _mark(volumes_sha256) else ""
+
+
+def _hashes(folder: Path) -> list[str]:
+    """Hash of each volume, as the manifest names it."""
+    found = [line.get("volume_sha256") for line in read_manifest(folder)]
+    if not all(isinstance(sha256, str) for sha256 in found):
+        raise InputError(f"{folder / MANIFEST}: a line without volume_sha256; finish the dataset again")
+    return found
 
 
 def _mark(volumes_sha256: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / MANIFEST
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in _lines(path)]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as lines of JSON; finish the dataset again") from error
     if not all(isinstance(line, dict) for line in lines):
@@ -52,27 +52,6 @@ def seconds_by_volume(folder: Path) -> dict[str, float]:
                 found[entry["volume_sha256"]] = float(entry["seconds"])
             except (ValueError, KeyError, TypeError):  # half a line
                 continue
-    return found
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of the manifest of a whole dataset.
-
-    Raises:
-        InputError: one of them is damaged.
-    """
-    found = []
-    for number, line in enumerate(_lines(path), start=1):
-        try:
-            entry = json.loads(line)
-            if not isinstance(entry, dict) or not isinstance(entry.get("volume_sha256"), str):
-                raise ValueError
-        except ValueError as error:
-            raise InputError(
-                f"{path} line {number}: no volume's line; run generate with the same prompts again, it writes the file "
-                "anew"
-            ) from error
-        found.append(entry)
     return found
 
 

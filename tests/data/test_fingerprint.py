@@ -3,7 +3,7 @@
 import os
 
 from generatect.data.fingerprint import fingerprint
-from generatect.data.inspection.headers import stamp_of
+from generatect.data.stamp import stamp_of
 
 
 def test_slices_behind_a_link_are_of_the_series(tmp_path):

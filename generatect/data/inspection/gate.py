@@ -110,6 +110,6 @@ def _say_what_is_not_known(
     ]
     if blind and {"train", "val"} <= set(sides):
         print(
-            f"data: {len(blind)} of {len(headers)} volumes show nothing in their first planes and were not looked for "
-            f"on the other side of the split; {again} compares all"
+            f"data: {len(blind)} of {len(headers)} volumes show nothing at a glimpse and were not looked for on the "
+            f"other side of the split; {again} compares all"
         )

@@ -182,7 +182,7 @@ def test_what_could_not_be_compared_is_said(twice, tmp_path, scan, spoil, capsys
     voxels[:20] = -1024
     spoil["write"](tmp_path / "b.nii.gz", CTVolume(voxels, scan(1).affine))
     assert refusal(twice, str(tmp_path / "cache"), [0, 2], [1]) is None
-    assert "1 of 3 volumes show nothing in their first planes" in capsys.readouterr().out
+    assert "1 of 3 volumes show nothing at a glimpse" in capsys.readouterr().out
     assert refusal(twice, str(tmp_path / "cache"), [0, 1, 2], []) is None
     assert capsys.readouterr().out.strip() == ""
 
