@@ -151,7 +151,7 @@ def test_folders_that_cannot_be_compared(refused, folders, tmp_path):
     (tmp_path / "link").symlink_to(real)
     shutil.copytree(real, tmp_path / "copy")
     refused("no such folder", f"fake={tmp_path / 'absent'}")
-    refused("no .nii.gz or .nii in this folder", f"real={tmp_path / 'empty'}")
+    refused("no .nii.gz, .nii or .npz in this folder", f"real={tmp_path / 'empty'}")
     refused("are one folder", f"fake={real}")
     refused("are one folder", f"fake={tmp_path / 'link'}")
     refused("4 volumes of the same content in both", f"fake={tmp_path / 'copy'}")
