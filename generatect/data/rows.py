@@ -10,7 +10,7 @@ MAX_NAME = 64
 """Characters of a column's name. A longer one is a report in a table without a header, and not to be quoted."""
 
 
-def read_rows(path: Path, expected: str) -> tuple[list[str], list[dict[str, str]]]:
+def read_rows(path: Path, expected: str, exact: str | None = None) -> tuple[list[str], list[dict[str, str]]]:
     """Column names, and the rows that are not blank as column → cell, all without surrounding spaces.
 
     An .xlsx is read by `workbook_lines`, anything else as a CSV by `csv_lines`. A row with a cell too many is an error:
@@ -19,15 +19,16 @@ def read_rows(path: Path, expected: str) -> tuple[list[str], list[dict[str, str]
     Args:
         path: the table.
         expected: what it should hold, for the message.
+        exact: a column whose cells keep the spaces around them.
 
     Raises:
         InputError: naming the file, and the row (1 for the first below the header) where one is at fault.
     """
     is_workbook = path.suffix.lower() in SUFFIXES
     lines = (workbook_lines if is_workbook else csv_lines)(path, expected)
-    filled = (cells for line in lines if any(cells := [cell.strip() for cell in line]))
-    header = next(filled, None)
-    if header is None:
+    filled = (line for line in lines if any(cell.strip() for cell in line))
+    header = [name.strip() for name in next(filled, ())]
+    if not header:
         raise InputError(f"{path}: empty; expected {expected}")
     if any(len(name) > MAX_NAME for name in header):
         raise InputError(f"{path}: the first row holds long text; expected column names there, {expected}")
@@ -38,5 +39,6 @@ def read_rows(path: Path, expected: str) -> tuple[list[str], list[dict[str, str]
     for number, cells in enumerate(filled, start=1):
         if len(cells) != len(header):
             raise InputError(f"{path} row {number}: {len(cells)} cells, expected {len(header)}; {advice}")
-        rows.append(dict(zip(header, cells, strict=True)))
+        named = zip(header, cells, strict=True)
+        rows.append({name: cell if name == exact else cell.strip() for name, cell in named})
     return header, rows

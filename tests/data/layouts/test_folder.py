@@ -169,6 +169,25 @@ def test_findings_and_impression_stand_in_for_text(folder):
     assert "no column 'report'" in refusal(read_table, table(folder, content), text_column="report")
 
 
+def test_a_volume_may_be_written_as_windows_does_or_as_its_whole_path(folder):
+    (folder / "linked").symlink_to(folder / "volumes")
+    rows = [f"{folder / 'volumes' / 'a.nii.gz'},p,x", "sub\\b,q,y", f"{folder / 'volumes' / 'c'},r,z"]
+    records = read(folder, "\n".join(["volume,patient,text", *rows])).records
+    assert [record.name for record in records] == ["a.nii.gz", "sub/b", "c"]
+    assert [record.path for record in records] == [folder / "volumes" / name for name in VOLUMES]
+    content = f"volume,patient,text\n{folder / 'volumes' / 'a'},p,x\n"
+    through_link = FolderLayout(root=str(folder / "linked"), table=str(table(folder, content)))
+    assert [record.name for record in through_link.read().records] == ["a"]
+    for outside in ("/etc/passwd", "../volumes/a", "sub/../../x", f"{folder}/volumes/../x"):
+        assert "expected a path below" in refusal(read, folder, f"volume,patient,text\n{outside},p,x\n")
+
+
+def test_a_backslash_in_a_file_s_own_name_is_no_folder(folder):
+    (folder / "volumes" / "a.nii.gz").rename(folder / "volumes" / "sub\\b.nii.gz")
+    (record,) = read(folder, "volume,patient,text\nsub\\b,p,x\n").records
+    assert record.path.name == "sub\\b.nii.gz"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
