@@ -1,6 +1,7 @@
 """What is written of a generated volume: NIfTI in HU, a picture, and a sidecar that says how it came to be."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def write_generated(
         "notice": notice,
         "prompt": item.text,
         **options,
+        "text_read": {stage: asdict(reads[0]) for stage, reads in model.reads([item.text]).items()},
         "preset": model.preset.name,
         "shape_zyx": list(volume.shape_zyx),
         "spacing_mm_zyx": list(volume.spacing_mm_zyx),

@@ -214,7 +214,7 @@ def test_recipes_of_published_size_hold_the_published_settings(stage, t5_of_publ
 
 
 def test_published_sizes(monkeypatch, t5_of_published_width):
-    config = composed("train", "model=released", "preset=released", "text_encoder=t5")
+    config = composed("train", "model=released", "preset=released", "text_encoder=t5_released")
     sizes = {
         name: num_parameters(network) / MILLION
         for stage in ("ctvit", "transformer", "superres")

@@ -1,13 +1,12 @@
 """What a privacy audit says of a dataset, kept in its folder and at the end of its card as long as it is true of it."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from generatect.errors import InputError
 from generatect.files import atomic_path
-from generatect.synthesis.manifest import MANIFEST
+from generatect.synthesis.manifest import MANIFEST, read_lines
 
 CARD, AUDITED = "README.md", "privacy.md"
 HEADING = "## Privacy"
@@ -33,8 +32,7 @@ def keep_audit(folder: Path, section: str) -> list[Path]:
         folder: of a dataset; see `require_dataset`.
         section: Markdown that begins with `HEADING`.
     """
-    lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
-    mark = _mark(json.loads(line)["volume_sha256"] for line in lines)
+    mark = _mark(entry["volume_sha256"] for entry in read_lines(folder / MANIFEST))
     with atomic_path(folder / AUDITED) as temporary:
         temporary.write_text(f"{mark}\n{section}", encoding="utf-8")
     card = (folder / CARD).read_text(encoding="utf-8").partition(f"\n{HEADING}\n")[0]

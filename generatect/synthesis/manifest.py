@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,17 @@ def seconds_by_volume(folder: Path) -> dict[str, float]:
     """How long each volume took, by its hash, as all processes so far have written it down."""
     found = {}
     for path in sorted(folder.glob("manifest-*-of-*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
+        for entry in read_lines(path):
+            with suppress(KeyError, TypeError, ValueError):
                 found[entry["volume_sha256"]] = float(entry["seconds"])
-            except (ValueError, KeyError, TypeError):  # half a line
-                continue
     return found
+
+
+def read_lines(path: Path) -> Iterator[Any]:
+    """What each line of a manifest says; half a line, which a killed process left, is passed over."""
+    for line in path.read_text(encoding="utf-8").split("\n"):  # not `splitlines`: a report may hold U+2028
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def write_manifest(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:

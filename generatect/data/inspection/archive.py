@@ -17,6 +17,7 @@ from generatect.data.inspection.voxel_checks import check_voxels
 from generatect.data.inspection.voxels import read_voxels
 from generatect.data.manifest import LeftOut, Record
 from generatect.progress import Progress
+from generatect.text.reading import advise, describe_cut
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Inspection:
         voxels: facts of each record's volume; None where voxels were not asked for.
         findings: everything found.
         token_limit: what the text encoder reads, and how that was counted.
+        cut_reports: one line on the reports that are longer, and what to set; None where there is none.
     """
 
     records: list[Record]
@@ -38,6 +40,7 @@ class Inspection:
     voxels: list[VoxelFacts] | None
     findings: list[Finding]
     token_limit: str
+    cut_reports: str | None = None
 
     @property
     def may_start(self) -> bool:
@@ -81,14 +84,17 @@ def inspect_archive(
         show: told of the progress.
     """
     records, tokens = pairs.records, token_counter(encoder)
-    findings = check_tables(pairs.manifest, tokens) + check_files(records, headers)
+    reads = tokens.reads([record.text for record in records])
+    findings = check_tables(pairs.manifest, reads) + check_files(records, headers)
     voxels = None
     if kept is not None:
         voxels = read_voxels(pairs, kept=kept, num_workers=num_workers, show=show)
         findings += check_voxels(records, headers, voxels)
         findings += check_duplicates(records, _stored_differently(headers, voxels), "duplicate-volume")
     limit = f"{tokens.max_tokens} tokens, counted by {tokens.how}"
-    return Inspection(records, pairs.manifest.left_out, headers, voxels, findings, limit)
+    cut = describe_cut(reads, "reports")
+    cut_reports = cut and f"{cut}: {advise(reads)}"
+    return Inspection(records, pairs.manifest.left_out, headers, voxels, findings, limit, cut_reports)
 
 
 def _stored_differently(headers: list[HeaderFacts], voxels: list[VoxelFacts]) -> list[str | None]:
