@@ -113,9 +113,9 @@ def _fits(value: Any, hint: Any) -> bool:
     options = typing.get_args(hint) if is_choice else (hint,)
     if isinstance(value, bool):  # bool is an int to Python, not to a reader of YAML
         return any(option is bool or option in (Any, object, True, False) for option in options)
-    if isinstance(value, str):  # a str is a Sequence[str] to Python: a list of its letters
-        options = tuple(option for option in options if typing.get_origin(option) is not Sequence)
-        return any(_is(value, option) for option in options)
+    if isinstance(value, str) and typing.get_origin(hint) is not typing.Literal:
+        # a str is a Sequence[str] to Python: as many texts as it has letters
+        return any(_is(value, option) for option in options if typing.get_origin(option) is not Sequence)
     if not isinstance(value, list):
         return _is(value, hint)
     if not (_is([], hint) or _is((), hint)):

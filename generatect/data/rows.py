@@ -11,7 +11,7 @@ MAX_NAME = 64
 
 
 def read_rows(path: Path, expected: str, exact: str | None = None) -> tuple[list[str], list[dict[str, str]]]:
-    """Column names, and the rows that are not blank as column → cell, all without surrounding spaces.
+    """Column names on one line each, and the rows that are not blank as column → cell, without surrounding spaces.
 
     An .xlsx is read by `workbook_lines`, anything else as a CSV by `csv_lines`. A row with a cell too many is an error:
     in a CSV it is a comma outside quotes, which would silently cut a text.
@@ -27,7 +27,7 @@ def read_rows(path: Path, expected: str, exact: str | None = None) -> tuple[list
     is_workbook = path.suffix.lower() in SUFFIXES
     lines = (workbook_lines if is_workbook else csv_lines)(path, expected)
     filled = (line for line in lines if any(cell.strip() for cell in line))
-    header = [name.strip() for name in next(filled, ())]
+    header = [" ".join(name.split()) for name in next(filled, ())]  # a spreadsheet's heading may have line ends
     if not header:
         raise InputError(f"{path}: empty; expected {expected}")
     if any(len(name) > MAX_NAME for name in header):

@@ -82,6 +82,10 @@ class TestCSV:
         assert "row 2: 3 cells, expected 2" in refusal(text_file(f"{first}\nname;text\na;x\nb;x;y\n".encode()))
         assert "empty; expected a table" in refusal(text_file(f"{first}\n".encode()))
 
+    def test_a_heading_with_line_ends_is_one_name(self, text_file):
+        path = text_file('name,"Pleural\n effusion","a\u2028b"\nx,1,0\n'.encode())
+        assert read_rows(path, "a table")[1] == [{"name": "x", "Pleural effusion": "1", "a b": "0"}]
+
     def test_cells_of_one_column_may_be_kept_exactly(self, text_file):
         path = text_file(b"name , text \n a , Clear. \n , \n")
         assert read_rows(path, "a table", exact="text")[1] == [{"name": "a", "text": " Clear. "}]
@@ -174,6 +178,11 @@ class TestWorkbook:
             ("1.2345678901234568e+18", "#NAME?"),  # the last digits are lost: better no name than a wrong one
             ('=HYPERLINK("x")', "one\ntwo"),
         ]
+
+    def test_characters_that_xml_cannot_hold(self, workbook):
+        cell = '<c r="B2" t="str"><v>one_x000B_two_x000D_&#10;three_x005F_x0041_</v></c>'
+        path = workbook(f'<row r="2"><c r="A2" t="str"><v>a</v></c>{cell}</row>')
+        assert read_rows(path, "a table")[1] == [{"name": "a", "text": "one\x0btwo\nthree_x0041_"}]
 
     def test_a_sheet_that_declares_far_more_than_it_has(self, workbook):
         path = workbook(
