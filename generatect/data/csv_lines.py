@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from generatect.data.safe_csv import original_cell
 from generatect.errors import InputError
 
 MAX_CELL = 4 << 20
@@ -21,7 +22,7 @@ _SAID = re.compile(r'"?sep=([,;|\t])"?[,;|\t]*', re.IGNORECASE)
 
 
 def csv_lines(path: Path, expected: str) -> list[list[str]]:
-    """Cells of every line, as they are written.
+    """Cells of every line, as they are written, but for the apostrophe that keeps a text from being a formula.
 
     UTF-8; a byte order mark, any line ends and quoted line breaks are all right. Separated by commas, or by semicolons
     or tabs if the first line has no comma (spreadsheets write semicolons where the comma is the decimal mark), or by
@@ -47,7 +48,7 @@ def csv_lines(path: Path, expected: str) -> list[list[str]]:
             mark = mark or find_delimiter(first)
             found = []
             for cells in csv.reader(itertools.chain([first], lines), delimiter=mark, strict=True):
-                found.append(cells)
+                found.append([original_cell(cell) for cell in cells])
                 num_lines += 1
             return found
     except OSError as error:

@@ -27,7 +27,7 @@ def read_rows(path: Path, expected: str, exact: str | None = None) -> tuple[list
     is_workbook = path.suffix.lower() in SUFFIXES
     lines = (workbook_lines if is_workbook else csv_lines)(path, expected)
     filled = (line for line in lines if any(cell.strip() for cell in line))
-    header = [" ".join(name.split()) for name in next(filled, ())]  # a spreadsheet's heading may have line ends
+    header = [_heading(cell) for cell in next(filled, ())]
     if not header:
         raise InputError(f"{path}: empty; expected {expected}")
     if any(len(name) > MAX_NAME for name in header):
@@ -42,3 +42,8 @@ def read_rows(path: Path, expected: str, exact: str | None = None) -> tuple[list
         named = zip(header, cells, strict=True)
         rows.append({name: cell if name == exact else cell.strip() for name, cell in named})
     return header, rows
+
+
+def _heading(cell: str) -> str:
+    """A column's name as it is seen: line ends of a spreadsheet, a second byte order mark and the like are spaces."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in cell).split())

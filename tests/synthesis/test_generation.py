@@ -33,6 +33,8 @@ def table(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("prompts") / "prompts.csv"
     rows = phantom_prompts(NUM, 3, "train", 0.35)
     rows[1]["prompt"] += LONG
+    for index, row in enumerate(rows):
+        row |= {"Bronchiectasis": str(int(index == 0)), "Unnamed: 0": str(index % 2)}
     write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
     return path
 
@@ -119,6 +121,7 @@ def test_a_damaged_volume_is_made_again_and_a_whole_one_is_kept(command, whole, 
     assert ended.code == 0, ended.err
     assert "3 of 4 volumes are there from before" in ended.out
     assert "1 of 4 prompts are longer than the 128 tokens that the text encoder reads" in ended.out
+    assert "labels of the prompts that these weights never met: Bronchiectasis\n" in ended.out
     assert second.stat().st_mtime_ns == kept
     assert hashes(folder).items() <= hashes(whole).items()
 
@@ -146,6 +149,8 @@ def test_labels_age_and_sex_come_along(whole, table):
     count = sum(prompt["Pleural effusion"] == "1" for prompt in asked)
     assert f"| Pleural effusion | {count} |" in card
     assert "SYNTHETIC" in card
+    assert "The model never met Bronchiectasis: the prompts ask for it, no volume can show it." in card
+    assert "Unnamed" not in card
 
 
 def test_how_much_of_a_prompt_was_read_is_written_down(whole, table):

@@ -13,6 +13,7 @@ from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.layouts.folder import FolderLayout
 from generatect.data.manifest import LeftOut, Manifest
+from generatect.data.safe_csv import write_csv
 from generatect.data.table import read_table
 from generatect.errors import InputError
 from tests.dicom_writer import SHAPE, save, series_of, unique_hu
@@ -180,6 +181,14 @@ def test_a_volume_may_be_written_as_windows_does_or_as_its_whole_path(folder):
     assert [record.name for record in through_link.read().records] == ["a"]
     for outside in ("/etc/passwd", "../volumes/a", "sub/../../x", f"{folder}/volumes/../x"):
         assert "expected a path below" in refusal(read, folder, f"volume,patient,text\n{outside},p,x\n")
+
+
+def test_a_table_of_ours_is_read_as_it_was_meant(folder):
+    """Names and reports that a spreadsheet would take for formulas are written with an apostrophe."""
+    (folder / "volumes" / "a.nii.gz").rename(folder / "volumes" / "-a.nii.gz")
+    write_csv(folder / "table.csv", ("volume", "patient", "text"), [("-a.nii.gz", "=p", "- Nodule.\n- Effusion.")])
+    (record,) = FolderLayout(root=str(folder / "volumes"), table=str(folder / "table.csv")).read().records
+    assert (record.name, record.patient, record.text) == ("-a.nii.gz", "=p", "- Nodule.\n- Effusion.")
 
 
 def test_a_backslash_in_a_file_s_own_name_is_no_folder(folder):
