@@ -9,6 +9,7 @@ from pathlib import Path
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
 from generatect.text.demographics import parse_age, parse_sex
+from generatect.text.prompt import require_texts
 from generatect.text.templates import Report, Template, find_template
 
 REPORT_PARTS = ("findings", "impression")
@@ -112,6 +113,7 @@ def sift_table(
     path, write = Path(path).expanduser(), find_template(template)
     if on_bad_row not in ("raise", "leave_out"):
         raise InputError(f"on_bad_row={on_bad_row}: expected raise or leave_out")
+    require_texts(label_columns, "label_columns")
     header, records = read_rows(path, "a table with columns volume, patient, text")
     for column in ("volume", "patient", *label_columns):
         if column not in header:

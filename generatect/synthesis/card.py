@@ -87,7 +87,7 @@ def _labels(kept: Kept) -> str:
     rows = []
     for name in label_columns(columns):
         positive = sum(LABEL_VALUES[row[name]] for row in columns)
-        cell = " ".join(name.replace("|", "\\|").split())
+        cell = name.replace("|", r"\|")
         rows.append(f"| {cell} | {positive} | {positive / len(kept):.0%} |\n")
     if not rows:
         return "The prompts came without labels.\n"

@@ -13,6 +13,7 @@ from generatect.phantom.case import labels as labels_of
 from generatect.phantom.case import sample_case
 from generatect.phantom.report import case_seed, compose_report, prompt
 from generatect.text.demographics import parse_age, parse_sex
+from generatect.text.prompt import require_texts
 from generatect.text.templates import Report, find_template
 
 Row = dict[str, str]
@@ -52,6 +53,7 @@ def label_prompts(path: Path, num: int, seed: int, columns: Sequence[str], balan
     Raises:
         InputError: no such column, or a cell that is no label.
     """
+    require_texts(columns, "labels")
     header, records = read_rows(path, "a table with columns of 0 and 1")
     names = list(columns) or label_columns(records)
     for name in names:

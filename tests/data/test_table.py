@@ -168,6 +168,13 @@ def test_sides_as_tables_write_them(table, cell, side):
     assert read_table(table(f"volume,patient,text,split\na,p,x,{cell}\n"))[0].split == side
 
 
+def test_one_column_is_not_as_many_as_it_has_letters(table):
+    path = table("volume,patient,text,Nodule\na,p,x,1\n")
+    assert refusal(path, label_columns="Nodule").startswith(
+        "label_columns: is one text of 6 characters; expected a list"
+    )
+
+
 def test_another_side_is_shown_and_a_report_is_not(table):
     assert "column split: 'test' is neither side; expected train, val or nothing" in refusal(
         table("volume,patient,text,split\na,p,x,test\n")

@@ -73,6 +73,8 @@ def test_reports_are_drawn_once_before_any_comes_again(tmp_path):
 def test_what_is_no_label_is_named(table, tmp_path):
     with pytest.raises(InputError, match=r"no column 'Rara'"):
         label_prompts(table, 5, 0, ("Rara",), True)
+    with pytest.raises(InputError, match="labels: is one text of 4 characters"):
+        label_prompts(table, 5, 0, "Rare", True)
     with pytest.raises(InputError, match=r"row 1: age holds no label"):
         label_prompts(table, 5, 0, ("age",), True)
 

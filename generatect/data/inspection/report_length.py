@@ -44,7 +44,8 @@ def token_counter(encoder: Mapping[str, Any]) -> TokenCounter:
         encoder: `encoder` of a text_encoder configuration.
     """
     if encoder.get("kind") == "hashed_words":
-        words = HashedWordEncoder(width=1, num_buckets=1, max_tokens=int(encoder["max_tokens"]))
+        length = {key: value for key, value in encoder.items() if key == "max_tokens"}
+        words = HashedWordEncoder(width=1, num_buckets=1, **length)
         return TokenCounter(words.max_tokens, words.count_tokens, "words and full stops, exactly")
     max_tokens = int(encoder.get("max_tokens", MOST_TOKENS))
     tokenizer = _local_tokenizer(os.path.expanduser(str(encoder.get("name_or_path", ""))))

@@ -9,6 +9,7 @@ from generatect.ct.volume_files import is_volume_file, without_ending
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.table import TableRow, sift_table
 from generatect.errors import InputError
+from generatect.text.prompt import require_texts
 
 ENDINGS = ("", ".nii.gz", ".nii")
 NO_REPORT = "empty report"
@@ -31,7 +32,7 @@ class FolderLayout:
         missing_text: "raise", or "leave_out" volumes without a report.
 
     Raises:
-        InputError: no such folder, or an unknown `missing_text`.
+        InputError: no such folder, an unknown `missing_text`, or a single text for a list of columns.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class FolderLayout:
         template: str = "report",
         missing_text: str = "raise",
     ) -> None:
+        require_texts(label_columns, "data.label_columns")
         self.root, self.table = Path(root).expanduser(), Path(table).expanduser()
         self.text_column, self.label_columns, self.template = text_column, tuple(label_columns), template
         if missing_text not in ("raise", "leave_out"):

@@ -224,6 +224,9 @@ def test_each_mistake_in_a_table_has_its_line(folder, content, reason):
 
 
 def test_labels_are_zero_or_one(folder):
+    assert "data.label_columns: is one text" in refusal(
+        layout_of, folder, "volume,patient,text\n", label_columns="Nodule"
+    )
     path = table(folder, "volume,patient,text,Nodule\na,p,x,1.0\nb,p,x,2\n")
     assert "row 2: Nodule='2'" in refusal(read_table, path, label_columns=["Nodule"])
     assert "no column 'Mass'" in refusal(read_table, path, label_columns=["Mass"])
