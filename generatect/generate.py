@@ -24,6 +24,7 @@ from generatect.synthesis.gate import open_gate
 from generatect.synthesis.make import alone, make_all, report, say_finished
 from generatect.synthesis.makers import FromPrompts
 from generatect.synthesis.replacing import refuse_replacing, refuse_strangers, remove_volume, strangers
+from generatect.synthesis.understanding import lines_on_length, unknown_labels
 from generatect.synthesis.work import Shard, read_shard, work_of
 
 
@@ -114,6 +115,10 @@ def generate(
                 remove_volume(folder, name)
         else:
             refuse_replacing(folder, work, maker.request)
+        for line in lines_on_length(model.reads([item.prompt.text for item in work])):
+            print(line)
+        if unknown := unknown_labels(wanted, model.notice):
+            print(f"labels of the prompts that these weights never met: {', '.join(unknown)}")
         _announce(model, len(work), token_options, upscale_options, plan)
         tally = make_all(maker, work, folder, share, passes, model.device)
     report(tally, len(work), folder)

@@ -72,7 +72,7 @@ def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], wi
     text, notice = sidecar.get("prompt"), sidecar.get("notice")
     if not sidecar:
         text, notice = find_text(path, path.parent)
-    text, notice = text or "", notice or ""
+    text, notice = text if isinstance(text, str) else "", notice or ""
     caption = "   ·   ".join(part for part in (text, notice) if part)
     written = []
 

@@ -1,6 +1,6 @@
 """The stages as models that sample: tokens and their low-resolution volume, and the refinement of slices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from generatect.sampling.maskgit import decode_tokens
 from generatect.sampling.superres import upscale_volume
 from generatect.stage_parts import decoder_parts, read_stages, shared_parts, slice_parts, token_parts
 from generatect.text.conditioner import TextConditioner
+from generatect.text.prompt import require_texts
+from generatect.text.reading import TextRead
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:
@@ -45,6 +47,10 @@ class StageModel:
     hashes: dict[str, str]
     notice: str | None
     device: torch.device
+
+    def reads(self, prompts: Sequence[str]) -> dict[str, list[TextRead]]:
+        """How much of each prompt is read, by the stages that read."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,10 @@ class LowresModel(DecoderModel):
         parts = decoder_parts(files, where) | token_parts(files, where, cache_dir, t5)
         return LowresModel(**shared_parts(files, where), **parts)
 
+    def reads(self, prompts: Sequence[str]) -> dict[str, list[TextRead]]:
+        """How much of each prompt is read, by the stages that read."""
+        return {"transformer": self.tokens_text.reads(prompts), **super().reads(prompts)}
+
     @property
     def token_grid(self) -> tuple[int, int, int]:
         """Token grid (t, h, w) of one volume."""
@@ -103,7 +113,7 @@ class LowresModel(DecoderModel):
     @torch.inference_mode()
     def sample_ids(
         self,
-        prompts: list[str],
+        prompts: Sequence[str],
         seed: int,
         options: TokenOptions,
         progress: Progress = _silent,
@@ -118,7 +128,11 @@ class LowresModel(DecoderModel):
             progress: called at each step.
             on_ids: called at each step with its number and the ids so far, those still hidden being the network's
                 `mask_id`; what it raises ends sampling.
+
+        Raises:
+            InputError: a single text in place of a list, or one that no file could hold.
         """
+        require_texts(prompts, "prompts")
 
         def told(step: int, ids: Tensor) -> None:
             progress("tokens", step + 1, options.steps)
@@ -145,7 +159,7 @@ class LowresModel(DecoderModel):
 
     def sample_lowres(
         self,
-        prompts: list[str],
+        prompts: Sequence[str],
         seed: int,
         options: TokenOptions,
         progress: Progress = _silent,
@@ -179,6 +193,10 @@ class UpscaleModel(StageModel):
         files, where = read_stages(weights, ("superres",), cache_dir), pick_device(device)
         return UpscaleModel(**shared_parts(files, where), **slice_parts(files, where, cache_dir, t5))
 
+    def reads(self, prompts: Sequence[str]) -> dict[str, list[TextRead]]:
+        """How much of each prompt is read, by the stages that read."""
+        return {**super().reads(prompts), "superres": self.slices_text.reads(prompts, self.unet.text.max_tokens)}
+
     @torch.inference_mode()
     def upscale(
         self,
@@ -191,8 +209,9 @@ class UpscaleModel(StageModel):
         """The volume on the upscaled grid, in [-1, 1].
 
         Raises:
-            InputError: an option that means nothing, or a network that cannot be compiled here.
+            InputError: an option that means nothing, a prompt that is no text, or a network that cannot be compiled.
         """
+        require_texts([prompt], "prompt")
         self.unet.to_precision(dtype_of(options.precision))
         if options.compile:
             compile_once(self.unet)

@@ -32,6 +32,7 @@ from generatect.stages.activations import compile_network, forget_activations
 from generatect.stages.assemble import PARTS, Assembled, assemble, find_tokenizer, start_from
 from generatect.stages.limits import check_trainer
 from generatect.stages.processes import first_failure_speaks
+from generatect.stages.reading import line_on_reports
 from generatect.text.conditioner import check_conditioner
 
 NO_VALIDATION = (
@@ -150,6 +151,8 @@ def train(
             if checkpoint is not None and init is not None:
                 print(f"init={init}: not read again, a resumed run has its own weights")
             print(summary(name, built, datamodule, steps))
+            if line := line_on_reports(built.module, datamodule):
+                print(line)
         if not datamodule.val_indices:
             if is_first:
                 print(NO_VALIDATION)

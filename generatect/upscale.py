@@ -22,6 +22,7 @@ from generatect.synthesis.lowres_sources import gather_sources, say_what_differs
 from generatect.synthesis.make import alone, make_all, report, say_finished
 from generatect.synthesis.refine import FromLowres, require_fitting
 from generatect.synthesis.replacing import refuse_replacing, refuse_strangers, remove_volume, strangers
+from generatect.synthesis.understanding import lines_on_length
 from generatect.synthesis.work import NUM_SEEDS, read_shard
 
 
@@ -104,6 +105,8 @@ def upscale(
                 refuse_strangers(folder, set(by_name))
         for name in strangers(folder, set(by_name)) if fresh and share else []:
             remove_volume(folder, name)
+        for line in lines_on_length(model.reads([item.prompt.text for item in work])):
+            print(line)
         z, y, x = model.preset.upscaled_grid.shape_zyx
         print(
             f"{len(work)} volume{'s' * (len(work) != 1)} of {z} × {y} × {x} voxels: {options.steps} steps on each of "

@@ -17,6 +17,7 @@ from generatect.config.job import resolve
 from generatect.config.resolvers import config_folder, register_resolvers
 from generatect.convert import convert
 from generatect.doctor import doctor
+from generatect.errors import InputError
 from generatect.evaluate import evaluate
 from generatect.evaluation.table import results_table
 from generatect.export import export
@@ -130,10 +131,11 @@ def num_parameters(network: torch.nn.Module) -> int:
 
 @pytest.fixture
 def t5_of_published_width(monkeypatch):
-    """T5 is on the Hub, which tests do not reach; only its width matters here."""
-    monkeypatch.setattr(T5TextEncoder, "__init__", lambda self, **_: None)
+    """T5 is on the Hub, which tests do not reach; only its width and length matter here."""
+    monkeypatch.setattr(
+        T5TextEncoder, "__init__", lambda self, **given: setattr(self, "max_tokens", given["max_tokens"])
+    )
     monkeypatch.setattr(T5TextEncoder, "width", 768)
-    monkeypatch.setattr(T5TextEncoder, "max_tokens", 256, raising=False)
     monkeypatch.setattr(T5TextEncoder, "identity", "0")
     monkeypatch.setattr(T5TextEncoder, "describe", lambda self: {"kind": "t5"}, raising=False)
 
@@ -213,8 +215,24 @@ def test_recipes_of_published_size_hold_the_published_settings(stage, t5_of_publ
     assert module["gradient_clip"] == {"ctvit": 0.5, "transformer": 2.0, "superres": None}[stage]
 
 
+def test_new_models_read_as_many_tokens_as_t5_was_trained_on(monkeypatch, t5_of_published_width):
+    for stage in ("transformer", "superres"):
+        config = composed("train", f"experiments=base/{stage}", *MANDATORY["folder"])
+        built = networks(config, stage, monkeypatch)
+        assert built["text"].max_tokens == 512
+    assert built["unet"].text.max_tokens == 512
+
+
+def test_the_released_upscaler_refuses_longer_texts_than_it_reads(monkeypatch, t5_of_published_width):
+    released = ("model=released", "preset=released")
+    built = networks(composed("train", *released, "text_encoder=t5_released"), "superres", monkeypatch)
+    assert built["text"].max_tokens == built["unet"].text.max_tokens == 256
+    with pytest.raises(InputError, match=r"max_tokens=512, but the upscaler stops at model.unet.max_text_tokens=256"):
+        networks(composed("train", *released, "text_encoder=t5"), "superres", monkeypatch)
+
+
 def test_published_sizes(monkeypatch, t5_of_published_width):
-    config = composed("train", "model=released", "preset=released", "text_encoder=t5")
+    config = composed("train", "model=released", "preset=released", "text_encoder=t5_released")
     sizes = {
         name: num_parameters(network) / MILLION
         for stage in ("ctvit", "transformer", "superres")

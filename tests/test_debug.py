@@ -28,8 +28,10 @@ def debug(command, tiny_weights, tmp_path):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_fast_does_everything_twice(debug, tmp_path, stage):
-    said = debug(stage, "fast")
+    said = debug(stage, "fast", "text_encoder.encoder.max_tokens=9")
     assert "4 volumes to train and 2 to validate on" in said
+    cut = "6 of 6 reports are longer than the 9 tokens that the text encoder reads"
+    assert said.count(cut) == (stage != "ctvit")
     output = tmp_path / "out"
     assert set(read_scores(output / "scores.json").validations) == {1, 2}
     assert len(list((output / "previews").glob("*.png"))) == 2

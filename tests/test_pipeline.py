@@ -61,3 +61,21 @@ def test_no_such_precision(tiny_weights, options):
     model = TextToCT.load(str(tiny_weights), "cpu")
     with pytest.raises(InputError, match="choose one of"):
         model.sample_lowres(["Clear."], 0, TokenOptions(steps=1, **options))
+
+
+def test_a_single_prompt_is_not_a_list_of_letters(tiny_weights):
+    model = TextToCT.load(str(tiny_weights), "cpu")
+    with pytest.raises(InputError, match="prompts: is one text of 14 characters; expected a list of texts"):
+        model.sample_lowres("Large effusion", 0, TokenOptions(steps=1))
+    lowres = torch.zeros(1, *model.preset.grid.shape_zyx)
+    with pytest.raises(InputError, match=r"prompt: character 8 is U\+D83D"):
+        model.upscale(lowres, "nodule \ud83d", 0, UpscaleOptions(steps=1))
+
+
+def test_what_each_stage_reads_of_a_prompt(tiny_weights):
+    model = TextToCT.load(str(tiny_weights), "cpu")
+    assert model.unet.text.max_tokens == model.slices_text.max_tokens == 128  # the second follows from the first
+    reads = model.reads(["word " * 200, "Clear."])
+    assert {stage: [(read.tokens, read.read) for read in of_stage] for stage, of_stage in reads.items()} == {
+        stage: [(200, 128), (2, 2)] for stage in ("transformer", "superres")
+    }

@@ -9,7 +9,7 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beartype import BeartypeConf
@@ -94,7 +94,8 @@ def _check(arguments: Mapping[str, Any], names: list[str] | None, hints: Mapping
             raise InputError(f"{prefix}{name}: no such setting, {did_you_mean(name, names)}")
         hint = hints.get(name)
         if _is_plain(value) and hint is not None and not _fits(value, hint):
-            raise InputError(f"{prefix}{name}: {value!r} is not of the expected type {_readable(hint)}")
+            advice = f"; write [{value}]" if isinstance(value, str) and _fits([value], hint) else ""
+            raise InputError(f"{prefix}{name}: {value!r} is not of the expected type {_readable(hint)}{advice}")
         check_range(name, value, where)
 
 
@@ -112,6 +113,9 @@ def _fits(value: Any, hint: Any) -> bool:
     options = typing.get_args(hint) if is_choice else (hint,)
     if isinstance(value, bool):  # bool is an int to Python, not to a reader of YAML
         return any(option is bool or option in (Any, object, True, False) for option in options)
+    if isinstance(value, str) and typing.get_origin(hint) is not typing.Literal:
+        # a str is a Sequence[str] to Python: as many texts as it has letters
+        return any(_is(value, option) for option in options if typing.get_origin(option) is not Sequence)
     if not isinstance(value, list):
         return _is(value, hint)
     if not (_is([], hint) or _is((), hint)):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from generatect.data.safe_csv import original_cell
 from generatect.errors import InputError
 
 MAX_CELL = 4 << 20
@@ -16,12 +17,16 @@ MAX_CELL = 4 << 20
 MAX_LINE = 64 << 20
 """Characters between two line ends, so that a file that is no text cannot fill the memory."""
 
+_SAID = re.compile(r'"?sep=([,;|\t])"?[,;|\t]*', re.IGNORECASE)
+"""The line that tells Excel what separates cells, perhaps saved again as if it were one of the table."""
+
 
 def csv_lines(path: Path, expected: str) -> list[list[str]]:
-    """Cells of every line, as they are written.
+    """Cells of every line, as they are written, but for the apostrophe that keeps a text from being a formula.
 
     UTF-8; a byte order mark, any line ends and quoted line breaks are all right. Separated by commas, or by semicolons
-    or tabs if the first line has no comma (spreadsheets write semicolons where the comma is the decimal mark).
+    or tabs if the first line has no comma (spreadsheets write semicolons where the comma is the decimal mark), or by
+    what Excel's own first line `sep=;` says, which is no row.
 
     Args:
         path: the CSV.
@@ -35,10 +40,15 @@ def csv_lines(path: Path, expected: str) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             lines = _checked(file, path)
-            first = next((line for line in lines if line.strip()), "")
+            filled = filter(str.strip, lines)
+            first = next(filled, "")
+            mark = said_delimiter(first)
+            if mark is not None:
+                first = next(filled, "")
+            mark = mark or find_delimiter(first)
             found = []
-            for cells in csv.reader(itertools.chain([first], lines), delimiter=_delimiter(first), strict=True):
-                found.append(cells)
+            for cells in csv.reader(itertools.chain([first], lines), delimiter=mark, strict=True):
+                found.append([original_cell(cell) for cell in cells])
                 num_lines += 1
             return found
     except OSError as error:
@@ -83,7 +93,13 @@ def _what_it_is(line: str, foreign: int, place: str) -> str:
     return f"{place}: byte 0x{foreign - 0xDC00:02X} is not UTF-8 (perhaps Latin-1); save the table as CSV UTF-8"
 
 
-def _delimiter(first: str) -> str:
+def said_delimiter(line: str) -> str | None:
+    """What separates cells, where a line says nothing but that; None for a line of the table."""
+    said = _SAID.fullmatch(line.rstrip("\r\n"))
+    return said[1] if said else None
+
+
+def find_delimiter(first: str) -> str:
     """What separates the cells of a first line."""
     bare = re.sub(r'"[^"]*"', "", first)
     return "," if "," in bare else next((mark for mark in ";\t" if mark in bare), ",")

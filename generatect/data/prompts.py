@@ -7,6 +7,7 @@ from pathlib import Path
 from generatect.data.rows import read_rows
 from generatect.data.table import given_text
 from generatect.errors import InputError
+from generatect.text.prompt import require_text
 
 TEXT_COLUMNS = ("prompt", "text", "text_prompts")
 NAME_COLUMNS = ("name", "names")
@@ -48,15 +49,18 @@ def gather_prompts(prompt: str | None, prompts: str | None) -> list[Prompt]:
             as labels, come along.
 
     Raises:
-        InputError: neither or both given, an empty text, a missing file or column, a name twice or that no file can
-            have.
+        InputError: neither or both given, a text that is empty, stands for none ("nan") or cannot be written, a missing
+            file or column, a name twice or that no file can have.
     """
     if (prompt is None) == (prompts is None):
         raise InputError('prompt: give either prompt="a report" or prompts=FILE.csv')
     if prompt is not None:
-        if not prompt.strip():
-            raise InputError("prompt: is empty; describe the chest CT to generate")
-        return [Prompt("generated", prompt.strip())]
+        require_text(prompt, "prompt")
+        text = given_text(prompt)
+        if not text:
+            what = f"{prompt.strip()!r} stands for no report" if prompt.strip() else "is empty"
+            raise InputError(f"prompt: {what}; describe the chest CT to generate")
+        return [Prompt("generated", text)]
     return _read(Path(prompts or "").expanduser())
 
 

@@ -18,8 +18,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
     What is read back is what was written, except: None is an empty cell; NUL is dropped and half a surrogate pair, as
     in the name of a file that is not UTF-8, is spelled `\udcff`; and a text that a spreadsheet would take for a formula
-    gets an apostrophe in front (`'=HYPERLINK(…`, `'- nodule`), which `read_rows` keeps. Numbers, -5 and "-1.5e3" too,
-    stay numbers.
+    gets an apostrophe in front (`'=HYPERLINK(…`, `'- nodule`), which `read_rows` takes off again. Numbers, -5 and
+    "-1.5e3" too, stay numbers.
 
     Lines end in "\r\n", as RFC 4180 says: only then does every Python quote a lone "\r" or "\n" inside a text, so that
     it is no line end. Separated by commas: a spreadsheet told to split at semicolons would split texts, and start new
@@ -44,8 +44,16 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 def safe_cell(cell: object) -> str:
     """A cell as text that no spreadsheet takes for a formula: OWASP's rule, full-width characters included."""
     text = "" if cell is None else str(cell).replace("\0", "")
+    return f"'{text}" if _is_formula(text.lstrip("'")) else text
+
+
+def original_cell(cell: str) -> str:
+    """The text that `safe_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell.lstrip("'")) else cell
+
+
+def _is_formula(text: str) -> bool:
     if _NUMBER.fullmatch(text):
-        return text
+        return False
     first = text[len(_IGNORED.match(text)[0]) :][:1]  # type: ignore[index]  # matches any text
-    is_formula = unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n")
-    return f"'{text}" if is_formula else text
+    return unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n")

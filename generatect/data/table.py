@@ -1,5 +1,6 @@
 """The table that says which volume belongs to which patient and report."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from generatect.data.rows import read_rows
 from generatect.errors import InputError
 from generatect.text.demographics import parse_age, parse_sex
+from generatect.text.prompt import require_texts
 from generatect.text.templates import Report, Template, find_template
 
 REPORT_PARTS = ("findings", "impression")
@@ -15,6 +17,12 @@ EXCEL_ERRORS = {"#n/a", "#name?", "#value!", "#ref!", "#div/0!", "#num!", "#null
 """What Excel stores for a formula that fails, and a report typed with a leading = or - is a formula to it."""
 NOT_GIVEN = {"", "-", "n/a", "na", "nan", "none", "not given", "null"} | EXCEL_ERRORS
 """What stands for an absent text, in lower case without its full stop."""
+
+LABEL_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+"""Cells that are labels."""
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+"""What a column `split` may say, in any case → side."""
+_EXCEL_NUMBER = re.compile(r"\d[.,]\d+E\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,7 @@ def sift_table(
     path, write = Path(path).expanduser(), find_template(template)
     if on_bad_row not in ("raise", "leave_out"):
         raise InputError(f"on_bad_row={on_bad_row}: expected raise or leave_out")
+    require_texts(label_columns, "label_columns")
     header, records = read_rows(path, "a table with columns volume, patient, text")
     for column in ("volume", "patient", *label_columns):
         if column not in header:
@@ -138,6 +147,19 @@ def given_text(cell: str) -> str:
     return "" if is_absent else unicodedata.normalize("NFC", text)
 
 
+def require_identifier(cell: str, column: str) -> None:
+    """Refuses what spreadsheets make of a long number: different identifiers then look alike.
+
+    Raises:
+        InputError: naming the cell.
+    """
+    if _EXCEL_NUMBER.fullmatch(cell):
+        raise InputError(
+            f"{column} {cell!r} is a long number as a spreadsheet shortens it, its last digits are lost; format the "
+            "column as text and export the table again"
+        )
+
+
 def _report_name(header: list[str], text_column: str, template: str, path: Path) -> str:
     """What messages call the report: its columns, of which there is at least one, and the template unless it is all."""
     wanted, key = [text_column], "data.text_column"
@@ -166,6 +188,7 @@ def _row(
     for column in ("volume", "patient"):
         if not record[column]:
             raise InputError(f"empty {column}; expected a name")
+        require_identifier(record[column], column)
     report = Report(
         findings=given_text(record.get("findings", "")),
         impression=given_text(record.get("impression", "")),
@@ -194,14 +217,20 @@ def _row(
 
 def _split(cell: str) -> str | None:
     """A side of the split, where one is given."""
-    if cell not in ("", "train", "val"):
-        raise InputError("column split: expected train, val or nothing")
-    return cell or None
+    if not cell or not given_text(cell):
+        return None
+    if cell.lower() not in SIDES:
+        raise InputError(f"column split: {_shown(cell)} is neither side; expected train, val or nothing")
+    return SIDES[cell.lower()]
 
 
 def _label(cell: str, column: str) -> int:
     """A label, which may be written as 1 or 1.0."""
-    if cell not in ("0", "1", "0.0", "1.0"):
-        shown = repr(cell) if len(cell) < 10 else f"{len(cell)} characters"  # perhaps a report
-        raise InputError(f"{column}={shown}; expected 0 or 1")
-    return int(float(cell))
+    if cell not in LABEL_VALUES:
+        raise InputError(f"{column}={_shown(cell)}; expected 0 or 1")
+    return LABEL_VALUES[cell]
+
+
+def _shown(cell: str) -> str:
+    """A cell as a message may quote it."""
+    return repr(cell) if len(cell) < 12 else f"{len(cell)} characters"  # perhaps a report

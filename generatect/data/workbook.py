@@ -1,6 +1,7 @@
 """A workbook's first sheet as its lines of cells. Formulas are never computed: their last stored value counts."""
 
 import datetime
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,6 +22,9 @@ MAX_ROWS = 1 << 20
 
 MAX_CELLS = 10_000_000
 """Empty ones too: a file can name a far cell of every row without holding the others."""
+
+_ESCAPE = re.compile(r"_x(00[01][0-9A-F]|005F)_")
+"""A control character, which XML cannot hold, or the underscore of a text that looks like this."""
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 
@@ -87,7 +91,7 @@ def _first_sheet(file: BinaryIO, path: Path) -> list[list[str]]:
                 f"{path}: more than {MAX_ROWS:,} rows or {MAX_CELLS:,} cells; save its table alone, or as CSV UTF-8"
             )
         line = ["" if value is None else _text(value) for value in values]
-        while line and not line[-1]:
+        while line and not line[-1].strip():
             line.pop()
         if line:
             lines.append(line)
@@ -95,11 +99,16 @@ def _first_sheet(file: BinaryIO, path: Path) -> list[list[str]]:
     return lines
 
 
+def _unescaped(escape: re.Match[str]) -> str:
+    """The character that a workbook wrote as its number; nothing for the carriage return of a line end."""
+    return "" if escape[1] == "000D" else chr(int(escape[1], 16))
+
+
 def _text(value: object) -> str:
-    """A cell as text without surrounding spaces."""
+    """A cell as text."""
     match value:
         case str():
-            return value.replace("_x000D_", "").strip()  # how a workbook writes the carriage return of a line end
+            return _ESCAPE.sub(_unescaped, value)
         case bool():
             return str(value).upper()
         case float() if value.is_integer() and abs(value) < 1e15:

@@ -7,6 +7,7 @@ from typing import Any
 
 from generatect.ct.volume_files import volume_name
 from generatect.data.rows import read_rows
+from generatect.data.table import given_text
 from generatect.errors import InputError
 from generatect.synthesis.kept import REJECTED
 from generatect.synthesis.manifest import MANIFEST, read_manifest
@@ -58,8 +59,8 @@ def gather_folder_prompts(folder: Path, sidecars: Mapping[str, Mapping[str, Any]
             raise InputError(
                 f"{folder / name}.json: describes a volume that is not there; remove it, or put {name}.nii.gz back"
             )
-        if isinstance(text := sidecar.get("prompt"), str) and text.strip():
-            prompts[name] = text.strip()
+        if isinstance(text := sidecar.get("prompt"), str) and given_text(text):
+            prompts[name] = given_text(text)
     return prompts
 
 
@@ -122,5 +123,5 @@ def _of_table(path: Path, names: set[str]) -> dict[str, str]:
             )
         if name in prompts:
             raise InputError(f"{path} row {number}: {name} has a prompt already; expected one row for each volume")
-        prompts[name] = row[text]
+        prompts[name] = given_text(row[text])
     return {name: prompt for name, prompt in prompts.items() if prompt}

@@ -3,12 +3,14 @@
 import hashlib
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from generatect.ct.volume_files import files_below, is_volume_file, volume_name, without_ending
 from generatect.data.fingerprint import fingerprint
+from generatect.data.layouts.folder import paths_below
 from generatect.data.rows import read_rows
 from generatect.data.stamp import Stamp, stamp_of
+from generatect.data.table import require_identifier
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import TABLES
 
@@ -121,6 +123,8 @@ def _patients(folder: Path) -> tuple[Path | None, dict[str, str]]:
         for number, row in enumerate(rows, start=1):
             if not row[PATIENT] or not row[VOLUME]:
                 raise InputError(f"{path} row {number}: empty volume or patient; expected a name")
-            found[volume_name(PurePosixPath(row[VOLUME]).as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
+            require_identifier(row[PATIENT], f"{path} row {number}: {PATIENT}")
+            for volume in paths_below(folder, row[VOLUME]):
+                found[volume_name(volume.as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
         return path, found
     return None, {}

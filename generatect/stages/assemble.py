@@ -1,7 +1,7 @@
 """Builds what a stage trains, and the description that rebuilds it, from plain configuration.
 
 Sizes that follow from something else are never asked for: a later stage takes its grid, codebook and preset from the
-tokenizer's file, and its text width from the text encoder.
+tokenizer's file, and the width and length of its text from the text encoder.
 """
 
 import math
@@ -166,7 +166,12 @@ def _assemble_superres(
 ) -> Assembled:
     tokenizer, preset = rebuild_network(file, "ctvit"), rebuild_preset(file)
     text = build_conditioner(text_encoder, cache_dir=cache_dir)
-    node = {"text_width": text.width, **model["unet"]}
+    node = {"text_width": text.width, "max_text_tokens": text.max_tokens, **model["unet"]}
+    if node["max_text_tokens"] < text.max_tokens:
+        raise InputError(
+            f"text_encoder.encoder.max_tokens={text.max_tokens}, but the upscaler stops at model.unet.max_text_tokens="
+            f"{node['max_text_tokens']}; make them equal (text_encoder=t5_released for the released networks)"
+        )
     module = {"text": text, "unet": build(node), "process": build(model["process"])}
     description = _later_description({"unet": _arguments(node)}, text.describe(), file)
     description["process"] = _arguments(model["process"])

@@ -6,9 +6,9 @@ from typing import Any
 
 from generatect.ct.volume import CTVolume
 from generatect.data.prompts import Prompt
+from generatect.data.table import LABEL_VALUES
 from generatect.errors import InputError
 from generatect.findings import Classifier, findings
-from generatect.synthesis.prompt_tables import BINARY
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Agreement:
 
 def asked_labels(columns: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
     """Those of `names` that a prompt's columns say 0 or 1 of."""
-    return {name: BINARY[columns[name]] for name in names if columns.get(name) in BINARY}
+    return {name: LABEL_VALUES[columns[name]] for name in names if columns.get(name) in LABEL_VALUES}
 
 
 def agreement(found: Mapping[str, float], asked: Mapping[str, int]) -> float:

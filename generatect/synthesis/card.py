@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from generatect.data.table import LABEL_VALUES
 from generatect.synthesis.audited import audited_section
+from generatect.synthesis.prompt_tables import label_columns
+from generatect.synthesis.understanding import lines_on_length, unknown_labels
 from generatect.synthesis.work import WorkItem
+from generatect.text.reading import TextRead
 
 Kept = Sequence[tuple[WorkItem, Mapping[str, Any]]]
-BINARY = {"0", "1", "0.0", "1.0"}
 
 
 def dataset_card(folder: Path, kept: Kept, failed: Kept) -> str:
@@ -34,7 +37,7 @@ python -m generatect.train data=folder data.root={folder.name} data.table={folde
 
 ## How it was made
 
-{_made(folder, kept)}
+{_made(folder, kept)}{_reading(kept)}
 ## Labels
 
 {_labels(kept)}
@@ -67,21 +70,32 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in settings.items())
 
 
+def _reading(kept: Kept) -> str:
+    """What of the prompts the model did not read."""
+    reads: dict[str, list[TextRead]] = {}
+    for _, sidecar in kept:
+        for stage, of_stage in sidecar.get("text_read", {}).items():
+            reads.setdefault(stage, []).append(TextRead(**of_stage))
+    lines = lines_on_length(reads) or ["every prompt was read to its end"] * bool(reads)
+    return "".join(f"* {line}.\n" for line in lines)
+
+
 def _labels(kept: Kept) -> str:
-    """How often each column of 0 and 1 is 1. The prompt says so; whether the volume shows it is another question."""
-    columns = kept[0][0].prompt.columns if kept else {}
+    """How often each label is 1. The prompt says so; whether the volume shows it is another question."""
+    prompts = [item.prompt for item, _ in kept]
+    columns = [prompt.columns for prompt in prompts]
     rows = []
-    for name in columns:
-        cells = Counter(item.prompt.columns[name] for item, _ in kept)
-        if set(cells) <= BINARY:
-            positive = sum(count for cell, count in cells.items() if float(cell) == 1)
-            rows.append(f"| {name} | {positive} | {positive / len(kept):.0%} |\n")
+    for name in label_columns(columns):
+        positive = sum(LABEL_VALUES[row[name]] for row in columns)
+        cell = name.replace("|", r"\|")
+        rows.append(f"| {cell} | {positive} | {positive / len(kept):.0%} |\n")
     if not rows:
         return "The prompts came without labels.\n"
-    return (
-        "What the prompts ask for, not what was seen in the volumes.\n\n| label | volumes | share |\n|---|---|---|\n"
-        + ("".join(rows))
-    )
+    text = "What the prompts ask for, not what was seen in the volumes.\n\n| label | volumes | share |\n|---|---|---|\n"
+    text += "".join(rows)
+    if unknown := unknown_labels(prompts, kept[0][1]["notice"]):
+        text += f"\nThe model never met {', '.join(unknown)}: the prompts ask for it, no volume can show it.\n"
+    return text
 
 
 def _quality(kept: Kept, failed: Kept) -> str:

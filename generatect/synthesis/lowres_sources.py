@@ -17,6 +17,7 @@ from generatect.synthesis.dataset import OWN_COLUMNS, TABLE
 from generatect.synthesis.kept import read_record
 from generatect.synthesis.manifest import MANIFEST
 from generatect.synthesis.work import NUM_SEEDS, WorkItem
+from generatect.text.prompt import require_text
 
 VOLUME_COLUMNS, TEXT_COLUMNS = ("volume", "name", "names"), ("text", "prompt", "text_prompts")
 
@@ -66,11 +67,13 @@ def gather_sources(path: Path, prompt: str | None, table: Path | None, seed: int
         place = found[name]
         sidecar = _sidecar_of(place)
         row = rows.get(name, Prompt(name, ""))
-        text = prompt or row.text or str((sidecar or {}).get("prompt") or "")
-        if not text.strip():
+        said = prompt or row.text or str((sidecar or {}).get("prompt") or "")
+        require_text(said, "prompt" if said == prompt else f"{place}: its prompt")
+        text = given_text(said)
+        if not text:
             raise InputError(f"{place}: no prompt for it; give prompt= for all, or table= with a row for each")
         first = seed if seed is not None else (sidecar or {}).get("seed", number) - number
-        item = WorkItem(Prompt(name, text.strip(), row.columns), number, (first + number) % NUM_SEEDS)
+        item = WorkItem(Prompt(name, text, row.columns), number, (first + number) % NUM_SEEDS)
         tokens = _tokens_of(place, sidecar)
         sources.append(Source(item, place, sidecar, tokens))
     return sources

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,9 @@ def seconds_by_volume(folder: Path) -> dict[str, float]:
     found = {}
     for path in sorted(folder.glob("manifest-*-of-*.jsonl")):
         for line in _lines(path):
-            try:
+            with suppress(KeyError, TypeError, ValueError):  # half a line
                 entry = json.loads(line)
                 found[entry["volume_sha256"]] = float(entry["seconds"])
-            except (ValueError, KeyError, TypeError):  # half a line
-                continue
     return found
 
 

@@ -1,22 +1,26 @@
 """Tables of prompts to generate a dataset from: of phantoms, of a table of labels, of a table of reports."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from generatect.data.rows import read_rows
-from generatect.data.table import sift_table
+from generatect.data.table import LABEL_VALUES, sift_table
 from generatect.errors import InputError
 from generatect.phantom.case import labels as labels_of
 from generatect.phantom.case import sample_case
 from generatect.phantom.report import case_seed, compose_report, prompt
 from generatect.text.demographics import parse_age, parse_sex
+from generatect.text.prompt import require_texts
 from generatect.text.templates import Report, find_template
 
 Row = dict[str, str]
-BINARY = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 NOT_LABELS = {"volume", "patient", "text", "name", "prompt", "age", "sex", "split", "seed"}
+"""Columns that say something else, even where every cell is 0 or 1."""
+_NUMBERING = re.compile(r"[\W_]*|unnamed: *\d+", re.IGNORECASE)
+"""What a column of row numbers is called: by itself nothing, by pandas "Unnamed: 0"."""
 SILENT_PROB = 0.3
 """An absent finding is passed over this often, as reports do."""
 
@@ -49,17 +53,20 @@ def label_prompts(path: Path, num: int, seed: int, columns: Sequence[str], balan
     Raises:
         InputError: no such column, or a cell that is no label.
     """
+    require_texts(columns, "labels")
     header, records = read_rows(path, "a table with columns of 0 and 1")
-    names = list(columns) or _label_columns(header, records)
+    names = list(columns) or label_columns(records)
     for name in names:
         if name not in header:
             raise InputError(f"{path}: no column {name!r}; its columns are {', '.join(header)}")
+        if _NUMBERING.fullmatch(name):
+            raise InputError(f"{path}: column {name!r} is named after no finding; give it a name that a report may say")
         for number, record in enumerate(records, start=1):
-            if record[name] not in BINARY:
+            if record[name] not in LABEL_VALUES:
                 raise InputError(f"{path} row {number}: {name} holds no label; expected 0 or 1")
     if not names or not records:
         raise InputError(f"{path}: no column of 0 and 1 in it; name some with labels=[…]")
-    present = np.array([[BINARY[record[name]] for name in names] for record in records])
+    present = np.array([[LABEL_VALUES[record[name]] for name in names] for record in records])
     random = np.random.default_rng(seed)
     chances = rarity_weights(present) if balanced else np.full(len(records), 1 / len(records))
     rows = []
@@ -103,9 +110,15 @@ def rarity_weights(present: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _label_columns(header: Sequence[str], records: Sequence[Mapping[str, str]]) -> list[str]:
-    candidates = [name for name in header if name.lower() not in NOT_LABELS]
-    return [name for name in candidates if all(record[name] in BINARY for record in records)]
+def label_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Columns of nothing but 0 and 1 that are named after something that can be seen.
+
+    Args:
+        rows: column → cell, the same columns in each.
+    """
+    names = [name for name in (rows[0] if rows else ()) if name.lower() not in NOT_LABELS]
+    candidates = [name for name in names if not _NUMBERING.fullmatch(name)]
+    return [name for name in candidates if all(row[name] in LABEL_VALUES for row in rows)]
 
 
 def _sentences(names: Sequence[str], present: np.ndarray, random: np.random.Generator) -> str:

@@ -15,7 +15,7 @@ from generatect.data.fingerprint import fingerprint
 from generatect.errors import InputError
 from generatect.options import TokenOptions, UpscaleOptions
 from generatect.progress import Progress
-from generatect.sidecar import SYNTHETIC, read_token_ids
+from generatect.sidecar import READ, SYNTHETIC, read_token_ids
 from generatect.stage_models import TokensToCT, UpscaleModel
 from generatect.synthesis.lowres_sources import Source
 from generatect.synthesis.makers import Made
@@ -66,7 +66,8 @@ class FromLowres:
             volume = CTVolume(volume.voxels_hu, preset.seen_affine(scan, upscaled=True))
         claim = REFINED if source.sidecar is None else SYNTHETIC
         model = replace(self.model, hashes=self._hashes(source), notice=_notice(source) or self.model.notice)
-        return Made(volume, model, claim=claim, options=self._lowres(source, seed))
+        before = {READ: source.sidecar.get(READ, {})} if source.tokens else {}
+        return Made(volume, model, claim=claim, options=self._lowres(source, seed) | before)
 
     def _lowres_volume(self, source: Source) -> tuple[Float[Tensor, "1 z y x"], CTVolume | None]:
         """What the third stage is given, and the scan that it was made of, if it was not decoded from tokens."""

@@ -12,7 +12,8 @@ from generatect.text.adapter import ConvTextAdapter
 from generatect.text.cache import FeatureCache
 from generatect.text.features import TextEncoder, TextFeatures, pad_features
 from generatect.text.hashed_words import HashedWordEncoder
-from generatect.text.prompt import clean_prompt
+from generatect.text.prompt import clean_prompt, require_texts
+from generatect.text.reading import TextRead, read_up_to
 from generatect.text.t5 import T5TextEncoder
 
 _ENCODERS: dict[str, Any] = {"t5": T5TextEncoder, "hashed_words": HashedWordEncoder}
@@ -59,6 +60,23 @@ class TextConditioner(nn.Module):
         """Width of the features given to the network."""
         return self._encoder[0].width if self.adapter is None else self.adapter.width
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest text, in tokens; the rest is cut off."""
+        return self._encoder[0].max_tokens
+
+    def reads(self, texts: Sequence[str], max_tokens: int | None = None) -> list[TextRead]:
+        """How much of each text is read.
+
+        Args:
+            texts: as in `forward`.
+            max_tokens: where what follows stops, if it does before the encoder.
+        """
+        require_texts(texts, "texts")
+        limit = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
+        cleaned = [clean_prompt(text) for text in texts] if self.clean else texts
+        return read_up_to(limit, self._encoder[0].count_tokens(cleaned))
+
     def describe(self) -> dict[str, Any]:
         """Plain values from which `build_conditioner` builds the same module, trained weights apart."""
         return {
@@ -67,13 +85,17 @@ class TextConditioner(nn.Module):
             "clean_prompt": self.clean,
         }
 
-    def forward(self, texts: list[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
+    def forward(self, texts: Sequence[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
         """Features "b l width" and mask "b l" on the module's device; padded positions are exactly 0.
 
         Args:
             texts: of the batch.
             generators: one for each text, of what a trained encoder draws in training; None: torch's own.
+
+        Raises:
+            InputError: a single text, or one that no file could hold; see `require_texts`.
         """
+        require_texts(texts, "texts")
         texts = [clean_prompt(text) for text in texts] if self.clean else texts
         if self._encoder[0].is_frozen:
             text = self._encode_frozen(texts)
@@ -81,7 +103,7 @@ class TextConditioner(nn.Module):
             text = cast(Any, self._encoder[0])(texts, *(() if generators is None else (generators,)))
         return text if self.adapter is None else self.adapter(text)
 
-    def _encode_frozen(self, texts: list[str]) -> TextFeatures:
+    def _encode_frozen(self, texts: Sequence[str]) -> TextFeatures:
         encoder, device = cast(Any, self._encoder[0]), self._anchor.device
         known: dict[str, Tensor] = {}
         missing: list[str] = []

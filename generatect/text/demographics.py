@@ -14,9 +14,9 @@ def parse_age(cell: str | int | float | None) -> float | None:
     """Age in years; None where a cell holds none that can be one.
 
     Args:
-        cell: DICOM's "045Y", "009M" (9 months: 0.75), "003W", "010D", or a number of years.
+        cell: DICOM's "045Y", "009M" (9 months: 0.75), "003W", "010D", or a number of years, "45.5" or "45,5".
     """
-    match = _AGE.fullmatch(str(cell).strip().upper())
+    match = _AGE.fullmatch(str(cell).strip().upper().replace(",", "."))
     if match is None:
         return None
     years = float(match[1]) / _UNITS_PER_YEAR[match[2]]

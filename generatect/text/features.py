@@ -42,11 +42,15 @@ class TextEncoder(Protocol):
         """Whether the features never change, so that they may be cached and hold no parameters of the model."""
         ...
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, those beyond `max_tokens` too."""
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """Plain `kind` and constructor arguments, enough to build the encoder again."""
         ...
 
-    def __call__(self, texts: list[str]) -> TextFeatures:
+    def __call__(self, texts: Sequence[str]) -> TextFeatures:
         """Encodes a batch of texts."""
         ...
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from generatect.errors import InputError
 from generatect.text.features import TextFeatures
+from generatect.text.prompt import require_texts
 
 PADDING = 0
 INITIAL_STD = 0.02  # a word that training never met says next to nothing
@@ -61,18 +62,23 @@ class HashedWordEncoder(nn.Module):
             "word_dropout_prob": self.word_dropout_prob,
         }
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, those beyond `max_tokens` too."""
+        return [len(_TOKEN.findall(text.lower())) for text in texts]
+
     def rows(self, text: str) -> list[int]:
         """Row of each token, 1..num_buckets."""
         tokens = _TOKEN.findall(text.lower())[: self.max_tokens]
         return [zlib.crc32(token.encode()) % self.num_buckets + 1 for token in tokens]
 
-    def forward(self, texts: list[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
+    def forward(self, texts: Sequence[str], generators: Sequence[torch.Generator] | None = None) -> TextFeatures:
         """Features "b l width"; a text without words is all padding.
 
         Args:
             texts: of the batch.
             generators: one for each text, on the CPU, to draw the words that training blanks; None: torch's own.
         """
+        require_texts(texts, "texts")
         rows = [self.rows(text) for text in texts]
         longest = max(1, *map(len, rows))
         padded = [row + [PADDING] * (longest - len(row)) for row in rows]

@@ -1,7 +1,9 @@
 """Frozen T5 encoder: the text features of the released models (spec §0)."""
 
+import copy
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from generatect.errors import InputError
 from generatect.files import sha256_of_file
 from generatect.hub_access import model_id, not_asked, silence
 from generatect.text.features import TextFeatures
+from generatect.text.prompt import require_texts
+from generatect.text.reading import MOST_TOKENS
 
 
 class T5TextEncoder:
@@ -31,7 +35,7 @@ class T5TextEncoder:
 
     is_frozen = True
 
-    def __init__(self, *, name_or_path: str = "google/t5-v1_1-base", max_tokens: int = 256) -> None:
+    def __init__(self, *, name_or_path: str = "google/t5-v1_1-base", max_tokens: int = MOST_TOKENS) -> None:
         if max_tokens < 1:
             raise InputError(f"text_encoder.encoder.max_tokens={max_tokens}: expected at least 1")
         self.name_or_path, self._silence = os.path.expanduser(name_or_path), None
@@ -78,6 +82,10 @@ class T5TextEncoder:
             content = [self.name_or_path, Path(str(config_file)).parent.name]
         return hashlib.sha256("\n".join(["t5", str(self.max_tokens), *content]).encode()).hexdigest()
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, its end mark too, and those beyond `max_tokens`."""
+        return count_t5_tokens(self._counting_tokenizer, texts)
+
     def describe(self) -> dict[str, Any]:
         """Plain description from which `build_conditioner` rebuilds the encoder."""
         return {"kind": "t5", "name_or_path": self.name_or_path, "max_tokens": self.max_tokens}
@@ -88,16 +96,22 @@ class T5TextEncoder:
         return self
 
     @torch.no_grad()
-    def __call__(self, texts: list[str]) -> TextFeatures:
+    def __call__(self, texts: Sequence[str]) -> TextFeatures:
         """Features "b l width" in fp32, padded to the longest text; padded positions are exactly 0."""
+        require_texts(texts, "texts")
         tokens = self._tokenizer(
-            texts, truncation=True, max_length=self.max_tokens, padding="longest", return_tensors="pt"
+            list(texts), truncation=True, max_length=self.max_tokens, padding="longest", return_tensors="pt"
         ).to(self._device)
         mask = tokens["attention_mask"].bool()
         # features must not hang on the precision of the run that happens to fill the cache
         with torch.autocast(self._device.type, enabled=False):
             hidden: Tensor = self._model.to(self._device)(input_ids=tokens["input_ids"], attention_mask=mask)[0]
         return TextFeatures(hidden * mask[..., None], mask)
+
+    @cached_property
+    def _counting_tokenizer(self) -> Any:
+        """Another one: a tokenizer keeps in itself where it cuts, and the page counts while its worker encodes."""
+        return copy.deepcopy(self._tokenizer)
 
     @cached_property
     def _model(self) -> torch.nn.Module:
@@ -121,3 +135,8 @@ class T5TextEncoder:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "T5TextEncoder":
         return self
+
+
+def count_t5_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens that T5's tokenizer makes of each text, the end mark too."""
+    return [len(ids) for ids in tokenizer(list(texts), verbose=False).input_ids] if texts else []

@@ -55,15 +55,15 @@ def find_template(name: str) -> Template:
 def _report(report: Report) -> str:
     if report.text is not None:
         return report.text
-    return " ".join(part for part in (report.findings, report.impression) if part)
+    return " ".join(part for part in (report.findings.strip(), report.impression.strip()) if part)
 
 
 def _findings(report: Report) -> str:
-    return report.findings
+    return report.findings.strip()
 
 
 def _impression(report: Report) -> str:
-    return report.impression
+    return report.impression.strip()
 
 
 def _released(report: Report) -> str:

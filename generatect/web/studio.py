@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
+from generatect.synthesis.understanding import lines_on_length
 from generatect.web import making
 from generatect.web.cost import Rates, describe, expect, measure
 from generatect.web.examples import Examples
@@ -61,6 +62,8 @@ class Studio:
             "guidance": wish.tokens.guidance,
             "upscaling steps": wish.upscale.steps,
         }
+        if cut := lines_on_length(self.model.reads([wish.prompt])):
+            settings["report"] = "; ".join(cut)
         return self._queue(
             "generate",
             wish.prompt,

@@ -1,5 +1,6 @@
 """What the check of a configuration lets through."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -19,6 +20,7 @@ def settings(
     pair: tuple[int, int] = (1, 2),
     kind: Literal["a", "b"] = "a",
     parts: list[str] | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
     """Stands for any constructor."""
 
@@ -37,6 +39,7 @@ def settings(
         {"pair": [3, 4]},
         {"kind": "b"},
         {"parts": ["x", "y"]},
+        {"labels": ["x", "y"]},
         {"name": {"_target_": "generatect.errors.InputError"}},  # becomes an object, which building judges
     ],
 )
@@ -54,6 +57,8 @@ def test_right_values_pass(good):
         ({"rate": "1e-4"}, "here.rate: '1e-4' is not of the expected type float"),  # YAML reads 1e-4 as text
         ({"rate": False}, "here.rate: False"),
         ({"name": 5}, "here.name: 5"),
+        ({"labels": "Emphysema"}, r"here.labels: 'Emphysema' is not of the expected type .*; write \[Emphysema\]$"),
+        ({"parts": "x"}, r"here.parts: 'x' .*; write \[x\]$"),
         ({"flag": 1}, "here.flag: 1"),
         ({"flag": "yes"}, "here.flag: 'yes'"),
         ({"sizes": [1, 2, 3, 4, "5"]}, "here.sizes"),

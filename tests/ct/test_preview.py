@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generatect.ct import lettering
 from generatect.ct.grid import Grid
 from generatect.ct.lettering import font, printable, shorten, wrap
 from generatect.ct.preview import PLANES, body_centre, comparison, montage
@@ -58,3 +59,44 @@ def test_any_report_can_be_lettered():
     assert lines[-1].endswith("…")
     assert all(font(15).getlength(line) <= 120 for line in lines)
     assert wrap("", 15, 100, 3) == []
+
+
+@pytest.mark.parametrize("text", ["There is a small nodule. ", "x", "Größe", "肺"])
+def test_a_caption_costs_the_same_however_long_the_report_is(text, monkeypatch):
+    measured = []
+
+    class Counting:
+        def __init__(self, size):
+            self.font = font(size)
+
+        def getlength(self, line):
+            measured.append(len(line))
+            return self.font.getlength(line)
+
+    monkeypatch.setattr(lettering, "font", Counting)
+    costs = []
+    for length in (4_000, 400_000):
+        measured.clear()
+        lines = lettering.wrap((text * length)[:length], 13, 700, 2)
+        assert len(lines) <= 2
+        assert lines[-1].endswith("…")
+        costs.append(sum(measured))
+    assert costs[0] == costs[1] < 50_000
+
+
+def test_a_caption_holds_as_much_as_fits():
+    text = "A nodule of 8 mm in the right upper lobe, pleural effusion, no pneumothorax."
+    for width in range(0, 500, 23):
+        longest = max(
+            (text[:end].rstrip() + "…" for end in range(len(text)) if font(12).getlength(text[:end] + "…") <= width),
+            key=len,
+            default="…",
+        )
+        assert shorten(text, 12, width) == (text if font(12).getlength(text) <= width else longest)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\n", "\x00", "\x1b", "\u00a0"])
+def test_line_ends_and_control_characters_are_spaces(end):
+    assert printable(f"nodule{end}effusion") == "nodule effusion"
+    assert wrap(f"nodule{end}effusion", 12, 700, 1) == ["nodule effusion"]
+    assert shorten(f"nodule{end}effusion", 12, 30).endswith("…")

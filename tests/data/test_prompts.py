@@ -66,3 +66,23 @@ def test_names_that_would_be_one_file(table, name):
 def test_a_prompt_that_says_nothing(table, text):
     with pytest.raises(InputError, match=r"prompts\.csv row 1: the prompt is empty"):
         gather_prompts(None, table(f"name,prompt\na,{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("  ", "prompt: is empty"),
+        ("nan", "prompt: 'nan' stands for no report"),
+        ("Not given.", "prompt: 'Not given.' stands for no report"),
+        ("nodule \ud83d", r"prompt: character 8 is U\+D83D, half of a character"),
+        ("Erg\udcfcsse", r"prompt: character 4 is U\+DCFC"),
+        ("a\0b", r"prompt: character 2 is U\+0000"),
+    ],
+)
+def test_a_single_prompt_that_no_volume_can_be_made_of(text, reason):
+    with pytest.raises(InputError, match=reason):
+        gather_prompts(text, None)
+
+
+def test_a_single_prompt_has_one_form_as_those_of_a_table():
+    assert gather_prompts(" Gro\u0308ße 🫁 ", None) == [Prompt("generated", "Größe 🫁")]

@@ -75,6 +75,21 @@ class TestCSV:
         assert header == ["name", "text"]
         assert rows == [{"name": "a", "text": f'One{end}line{mark} or "two"'}, {"name": "Übung 🫁", "text": "x"}]
 
+    @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;"])
+    def test_the_line_that_tells_excel_what_separates_cells_is_no_row(self, text_file, first):
+        path = text_file(f"\n{first}\r\nname;text\r\na;One, two.\r\n".encode("utf-8-sig"))
+        assert read_rows(path, "a table") == (["name", "text"], [{"name": "a", "text": "One, two."}])
+        assert "row 2: 3 cells, expected 2" in refusal(text_file(f"{first}\nname;text\na;x\nb;x;y\n".encode()))
+        assert "empty; expected a table" in refusal(text_file(f"{first}\n".encode()))
+
+    def test_a_heading_is_what_is_seen_of_it(self, text_file):
+        path = text_file('\ufeff\ufeffname,"Pleural\n effusion","a\u2028b",\x1bc\u200b\nx,1,0,1\n'.encode())
+        assert read_rows(path, "a table")[1] == [{"name": "x", "Pleural effusion": "1", "a b": "0", "c": "1"}]
+
+    def test_cells_of_one_column_may_be_kept_exactly(self, text_file):
+        path = text_file(b"name , text \n a , Clear. \n , \n")
+        assert read_rows(path, "a table", exact="text")[1] == [{"name": "a", "text": " Clear. "}]
+
     def test_one_column_is_one_column(self, text_file):
         assert read_rows(text_file(b"text\nOne; two.\n"), "a table") == (["text"], [{"text": "One; two."}])
         assert read_rows(text_file(b'"text";"a, b"\nx;y\n'), "a table")[1] == [{"text": "x", "a, b": "y"}]
@@ -133,6 +148,7 @@ class TestWorkbook:
             "moment": (datetime.datetime(2024, 3, 9, 12, 30), "2024-03-09T12:30:00"),
             "time": (datetime.time(12, 30), "12:30:00"),
             "truth": (True, "TRUE"),
+            "no escape": ("a_x1F41D_b _x12_", "a_x1F41D_b _x12_"),
             "nothing": (None, ""),
             "never computed": ("=1+1", ""),
         }
@@ -162,6 +178,11 @@ class TestWorkbook:
             ("1.2345678901234568e+18", "#NAME?"),  # the last digits are lost: better no name than a wrong one
             ('=HYPERLINK("x")', "one\ntwo"),
         ]
+
+    def test_characters_that_xml_cannot_hold(self, workbook):
+        cell = '<c r="B2" t="str"><v>one_x000B_two_x000D_&#10;three_x005F_x0041_</v></c>'
+        path = workbook(f'<row r="2"><c r="A2" t="str"><v>a</v></c>{cell}</row>')
+        assert read_rows(path, "a table")[1] == [{"name": "a", "text": "one\x0btwo\nthree_x0041_"}]
 
     def test_a_sheet_that_declares_far_more_than_it_has(self, workbook):
         path = workbook(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from generatect.data.rows import read_rows
-from generatect.data.safe_csv import safe_cell, write_csv
+from generatect.data.safe_csv import original_cell, safe_cell, write_csv
 
 FORMULAS = ['=HYPERLINK("http://x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\tx", "\rx"]
 HIDDEN = [
@@ -66,6 +66,18 @@ def test_ordinary_text_comes_back_exactly(tmp_path):
     assert [tuple(row.values()) for row in read_rows(tmp_path / "t.csv", "a table")[1]] == [
         (a.strip(), b.strip()) for a, b in rows
     ]
+
+
+def test_any_text_comes_back_though_a_spreadsheet_takes_it_for_text(tmp_path):
+    seeded = random.Random(1)
+    drawn = ["".join(seeded.choices("'=+-@ \t5.eöx\ufeff＝\n", k=seeded.randrange(1, 6))) for _ in range(3000)]
+    texts = [text for text in [*FORMULAS, *HIDDEN, *WIDE, *NUMBERS, *drawn] if text.strip() and "\0" not in text]
+    assert [original_cell(safe_cell(text)) for text in texts] == texts
+    write_csv(tmp_path / "t.csv", ["=name", "'- text"], [(text, f"'{text}") for text in texts])
+    assert read_rows(tmp_path / "t.csv", "a table") == (
+        ["=name", "'- text"],
+        [{"=name": text.strip(), "'- text": f"'{text}".strip()} for text in texts],
+    )
 
 
 def test_values_that_are_no_text(tmp_path):

@@ -16,9 +16,9 @@ CASES = {
     "NaN": (HEADER + "a,p,Clear.\nb,p,NaN\n", "row 2: empty report (text) for volume 'b'"),
     "Not given.": (HEADER + "a,p,Not given.\n", "row 1: empty report (text) for volume 'a'"),
     "duplicates": (HEADER + "a,p,One.\nb,p,Two.\na,p,Three.\n", "row 3: volume 'a' is already in row 1"),
-    "100,000 rows": (
-        HEADER + "".join(f'v{i},p{i % 21_304},"Report {i}, clear."\n' for i in range(100_000)),
-        [f"Report {i}, clear." for i in range(100_000)],
+    "20,000 rows": (
+        HEADER + "".join(f'v{i},p{i % 4_000},"Report {i}, clear."\n' for i in range(20_000)),
+        [f"Report {i}, clear." for i in range(20_000)],
     ),
     "1 MB reports": (HEADER + f'a,p,"{LONG}"\nb,p,"{LONG}"\n', [LONG.strip()] * 2),
     "emoji": (HEADER + "a,p,Lung 🫁 of a 👩🏽‍⚕️ e\u0301\n", ["Lung 🫁 of a 👩🏽‍⚕️ é"]),
@@ -144,3 +144,39 @@ def test_what_stands_for_no_text(cell):
 @pytest.mark.parametrize("cell", ["None of the nodules grew.", "0", "No.", "- nodule", "…"])
 def test_what_is_a_text(cell):
     assert given_text(cell) == cell
+
+
+@pytest.mark.parametrize("number", ["1.23457E+11", "1,23457E+11", "1.2345678901234568e+17"])
+def test_identifiers_that_a_spreadsheet_has_shortened(table, number):
+    for row in (f"a,{number.replace(',', '.')},x", f"{number.replace(',', '.')},p,x"):
+        assert "is a long number as a spreadsheet shortens it" in refusal(table(f"{HEADER}{row}\n"))
+    assert f"patient {number!r} is a long number" in refusal(table([["volume", "patient", "text"], ["a", number, "x"]]))
+    assert [row.patient for row in read_table(table(f"{HEADER}a,1E5,x\nb,2.5,x\n"))] == ["1E5", "2.5"]
+
+
+def test_a_number_too_long_for_excel_is_refused_and_not_rounded(table):
+    assert "patient '1.234567890123457e+17'" in refusal(
+        table([["volume", "patient", "text"], ["a", 123456789012345678.0, "x"]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "side"),
+    [("train", "train"), ("Train", "train"), ("training", "train"), ("valid", "val"), ("VAL", "val"), ("nan", None)],
+)
+def test_sides_as_tables_write_them(table, cell, side):
+    assert read_table(table(f"volume,patient,text,split\na,p,x,{cell}\n"))[0].split == side
+
+
+def test_one_column_is_not_as_many_as_it_has_letters(table):
+    path = table("volume,patient,text,Nodule\na,p,x,1\n")
+    assert refusal(path, label_columns="Nodule").startswith(
+        "label_columns: is one text of 6 characters; expected a list"
+    )
+
+
+def test_another_side_is_shown_and_a_report_is_not(table):
+    assert "column split: 'test' is neither side; expected train, val or nothing" in refusal(
+        table("volume,patient,text,split\na,p,x,test\n")
+    )
+    assert "column split: 40 characters is neither" in refusal(table(f"volume,patient,text,split\na,p,x,{'y' * 40}\n"))

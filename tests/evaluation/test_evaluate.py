@@ -236,6 +236,12 @@ def test_prompts_and_partners_that_are_missing(refused, folders, tmp_path):
     (fake / "v7.json").unlink()
     (real / "reports.csv").write_text("volume,text\nv0.nii.gz,secret\nv8.nii.gz,secret\n")
     refused("reports.csv row 2: a prompt for v8, of which there is no volume")
+    shutil.move(fake / "w1.nii.gz", fake / "v1.nii.gz")
+    for path in fake.glob("*.json"):
+        path.unlink()
+    (real / "reports.csv").unlink()
+    (fake / "table.csv").write_text("volume,text\nv0,nan\nv1,Not given.\nv2,secret\nv3.nii.gz,secret\n")
+    refused("2 of 4 volumes have no prompt (v0, v1)", "metrics=[clip_score]", clip)
     (real / "reports.csv").write_text("file,words\nv0.nii.gz,secret\n")
     refused("no columns 'volume' and 'text' among file, words")
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,17 @@ from generatect.synthesis.work import Shard, work_of
 
 QUICK = ("tokens.steps=2", "upscale.steps=1", "device=cpu", "gate=null")
 NUM = 20
+LONG = "\u2028The rest is said again." * 60
+"""Makes a report longer than the 128 tokens that are read, and has line ends that JSON does not escape."""
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("prompts") / "prompts.csv"
     rows = phantom_prompts(NUM, 3, "train", 0.35)
+    rows[1]["prompt"] += LONG
+    for index, row in enumerate(rows):
+        row |= {"Bronchiectasis": str(int(index == 0)), "Unnamed: 0": str(index % 2)}
     write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
     return path
 
@@ -46,7 +52,8 @@ def whole(command, tiny_weights, table, tmp_path_factory) -> Path:
 def few(table) -> Path:
     """The first four prompts."""
     path = table.with_name("few.csv")
-    path.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:5]), encoding="utf-8")
+    with table.open(encoding="utf-8", newline="") as file:
+        path.write_text("".join(file.readlines()[:5]), encoding="utf-8", newline="")
     return path
 
 
@@ -81,7 +88,8 @@ def test_shards_that_were_killed_make_the_same_dataset(whole, tiny_weights, tabl
     assert not list((tmp_path / "d").glob(".*"))
     for name in ("table.csv", "README.md"):
         assert (tmp_path / "d" / name).read_text() == (whole / name).read_text().replace(whole.name, "d")
-    lines = [json.loads(line) for line in (tmp_path / "d" / "manifest.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "d" / "manifest.jsonl").read_text().strip().split("\n")]
+    assert all(line["seconds"] > 0 for line in lines)
     assert [line["volume"] for line in lines] == [f"{index:06d}.nii.gz" for index in range(NUM)]
     assert {line["volume"]: line["volume_sha256"] for line in lines} == hashes(whole)
     assert [line["seed"] for line in lines] == list(range(NUM))
@@ -112,6 +120,8 @@ def test_a_damaged_volume_is_made_again_and_a_whole_one_is_kept(command, whole, 
     ended = command("generate", *settings, "shard.index=1", "shard.count=5")
     assert ended.code == 0, ended.err
     assert "3 of 4 volumes are there from before" in ended.out
+    assert "1 of 4 prompts are longer than the 128 tokens that the text encoder reads" in ended.out
+    assert "labels of the prompts that these weights never met: Bronchiectasis\n" in ended.out
     assert second.stat().st_mtime_ns == kept
     assert hashes(folder).items() <= hashes(whole).items()
 
@@ -139,6 +149,20 @@ def test_labels_age_and_sex_come_along(whole, table):
     count = sum(prompt["Pleural effusion"] == "1" for prompt in asked)
     assert f"| Pleural effusion | {count} |" in card
     assert "SYNTHETIC" in card
+    assert "The model never met Bronchiectasis: the prompts ask for it, no volume can show it." in card
+    assert "Unnamed" not in card
+
+
+def test_how_much_of_a_prompt_was_read_is_written_down(whole, table):
+    with table.open(encoding="utf-8", newline="") as file:
+        prompts = [row["prompt"] for row in csv.DictReader(file)]
+    for index, prompt in enumerate(prompts):
+        number = len(re.findall(r"\w+|[.,]", prompt))
+        read = {"tokens": number, "read": min(128, number)}
+        sidecar = json.loads((whole / f"{index:06d}.json").read_text(encoding="utf-8"))
+        assert sidecar["text_read"] == {"transformer": read, "superres": read}
+        assert (number > 128) == (index == 1)
+    assert "* 1 of 20 prompts are longer than the 128 tokens" in (whole / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_never_passes_the_gate_is_listed_with_its_reasons(command, tiny_weights, few, tmp_path):

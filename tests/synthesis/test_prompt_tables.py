@@ -73,6 +73,8 @@ def test_reports_are_drawn_once_before_any_comes_again(tmp_path):
 def test_what_is_no_label_is_named(table, tmp_path):
     with pytest.raises(InputError, match=r"no column 'Rara'"):
         label_prompts(table, 5, 0, ("Rara",), True)
+    with pytest.raises(InputError, match="labels: is one text of 4 characters"):
+        label_prompts(table, 5, 0, "Rare", True)
     with pytest.raises(InputError, match=r"row 1: age holds no label"):
         label_prompts(table, 5, 0, ("age",), True)
 
@@ -100,3 +102,24 @@ def test_what_cannot_be_is_one_line(command, tmp_path, setting, message):
     assert ended.code == 2
     assert message in ended.err
     assert not (tmp_path / "prompts.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["", "_", "Unnamed: 0", " - "])
+def test_a_column_of_row_numbers_is_no_finding(tmp_path, name):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{name},Effusion,age\n0,1,1\n1,0,0\n")
+    rows = label_prompts(path, 9, 0, (), balanced=True)
+    assert set(rows[0]) == {"name", "prompt", "age", "sex", "Effusion"}
+    assert {row["prompt"].partition(": ")[2] for row in rows} <= {
+        "Effusion is seen.",
+        "No effusion.",
+        "Normal chest CT.",
+    }
+    with pytest.raises(InputError, match=r"is named after no finding; give it a name"):
+        label_prompts(path, 9, 0, (name.strip(),), balanced=True)
+
+
+def test_a_table_of_nothing_but_row_numbers_has_no_labels(tmp_path):
+    (tmp_path / "labels.csv").write_text(",age\n0,1\n1,0\n")
+    with pytest.raises(InputError, match="no column of 0 and 1 in it"):
+        label_prompts(tmp_path / "labels.csv", 9, 0, (), balanced=True)

@@ -67,6 +67,15 @@ def test_t5_cuts_long_texts(t5_folder):
     assert T5TextEncoder(name_or_path=str(t5_folder), max_tokens=3)(TEXTS).mask.sum(1).tolist() == [3, 3, 2]
 
 
+def test_t5_counts_what_it_would_read_without_a_limit(t5, t5_folder):
+    short = TextConditioner(T5TextEncoder(name_or_path=str(t5_folder), max_tokens=3))
+    reads = short.reads(TEXTS)
+    assert [read.tokens for read in reads] == t5(TEXTS).mask.sum(1).tolist() == [3, 7, 2]
+    assert [read.read for read in reads] == short(TEXTS).mask.sum(1).tolist()
+    assert short.reads([]) == []
+    assert t5.max_tokens == 512
+
+
 def test_t5_ignores_the_precision_of_the_run(t5):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         autocast = t5(TEXTS).features
@@ -133,6 +142,9 @@ def test_a_frozen_module_is_hidden_too():
         def describe(self):
             return {"kind": "made here"}
 
+        def count_tokens(self, texts):
+            raise NotImplementedError
+
         def forward(self, texts):
             raise NotImplementedError
 
@@ -176,6 +188,9 @@ class CountingEncoder:
 
     def describe(self):
         return {"kind": "made here"}
+
+    def count_tokens(self, texts):
+        return [len(text.split()) for text in texts]
 
     def __call__(self, texts):
         self.asked += texts

@@ -15,6 +15,7 @@ from generatect.text.demographics import age_words, parse_age, parse_sex
         ("10D", 10 / 365),
         ("45", 45.0),
         ("45.0", 45.0),
+        ("45,5", 45.5),
         (45.0, 45.0),
         (45, 45.0),
         (" 45 y ", 45.0),

@@ -11,7 +11,16 @@ def test_template():
 
 def test_missing_values_are_spelled_none():
     assert published_prompt(impression="Effusion.") == "None years old None: Effusion."
-    assert published_prompt(impression="Effusion.", age="", sex="O") == "None years old None: Effusion."
+    assert published_prompt(impression="Effusion.", age="", sex="") == "None years old None: Effusion."
+
+
+@pytest.mark.parametrize("sex", ["O", "o", "other"])
+def test_dicom_s_third_code_stays_as_the_release_left_it(sex):
+    assert published_prompt(impression=" Effusion. ", age="061Y", sex=sex) == "61 years old O:  Effusion. "
+
+
+def test_what_is_no_code_of_a_sex_might_be_a_name():
+    assert published_prompt(impression="Effusion.", sex="SMITH") == "None years old None: Effusion."
 
 
 def test_characters_that_go():

@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+from generatect.data.rows import read_rows
 from generatect.errors import InputError
 from generatect.web import folders as folders_module
+from generatect.web import texts
 from generatect.web.folders import Folders
 from generatect.web.texts import MAX_SIDECAR_BYTES, find_text, read_sidecar
 from tests.dicom_writer import save, series_of
@@ -80,6 +82,25 @@ def test_other_tables_and_broken_ones_are_passed_over(root):
     (root / "c.xlsx").write_bytes(b"no workbook")
     (root / "d.csv").write_text("volume,text\nb,Found\n")
     assert find_text(root / "b.nii.gz", root) == ("Found", None)
+
+
+def test_what_stands_for_no_report_is_none_and_paths_are_as_in_training(root):
+    rows = ["a.nii,nan,Not given.", f"{root / 'b.nii.gz'},Whole path.,", "deep\\c.nii.gz,Of Windows.,-"]
+    (root / "reports.csv").write_text("\n".join(["volume,text,findings", *rows]))
+    assert find_text(root / "a.nii", root) == (None, None)
+    assert find_text(root / "b.nii.gz", root) == ("Whole path.", None)
+    assert find_text(root / "deep" / "c.nii.gz", root) == ("Of Windows.", None)
+
+
+def test_a_table_is_read_once_until_it_changes(root, monkeypatch):
+    read = []
+    monkeypatch.setattr(texts, "read_rows", lambda path, expected: read.append(path) or read_rows(path, expected))
+    (root / "reports.csv").write_text("volume,text\nb,First\n")
+    assert [find_text(root / "b.nii.gz", root)[0] for _ in range(3)] == ["First"] * 3
+    assert len(read) == 1
+    (root / "reports.csv").write_text("volume,text\nb,Second\n")
+    assert find_text(root / "b.nii.gz", root)[0] == "Second"
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"prompt": "x"}', '{"notice": 5}', "[" * 100_000])

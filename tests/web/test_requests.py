@@ -194,6 +194,14 @@ def test_a_wrong_wish_is_one_sentence(served, settings, part):
     assert len(served.ask("/api/jobs").json) == before
 
 
+def test_a_report_longer_than_is_read_says_so_at_once(served):
+    answer = served.ask("/api/jobs", method="POST", body={"prompt": "word " * 300})
+    assert answer.status == 201
+    assert answer.json["settings"]["report"].startswith("reads 128 of 300 tokens: ")
+    assert served.ask(f"/api/jobs/{answer.json['id']}", method="DELETE").status == 200
+    served.wait(answer.json["id"], lambda job: job["state"] == "cancelled")
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b"[" * 100_000])
 def test_what_is_no_json_object_is_refused(served, body):
     assert served.ask("/api/jobs", method="POST", body=body).status == 400

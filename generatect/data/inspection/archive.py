@@ -18,6 +18,7 @@ from generatect.data.inspection.voxels import read_voxels
 from generatect.data.manifest import LeftOut, Record
 from generatect.data.split import decided_sides
 from generatect.progress import Progress
+from generatect.text.reading import advise, describe_cut
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Inspection:
         voxels: facts of each record's volume; None where voxels were not asked for.
         findings: everything found.
         token_limit: what the text encoder reads, and how that was counted.
+        cut_reports: one line on the reports that are longer, and what to set; None where there is none.
     """
 
     records: list[Record]
@@ -39,6 +41,7 @@ class Inspection:
     voxels: list[VoxelFacts] | None
     findings: list[Finding]
     token_limit: str
+    cut_reports: str | None = None
 
     @property
     def may_start(self) -> bool:
@@ -76,7 +79,8 @@ def inspect_archive(
         show: told of the progress.
     """
     records, tokens = pairs.records, token_counter(encoder)
-    findings = check_tables(pairs.manifest, tokens) + check_headers(records, headers)
+    reads = tokens.reads([record.text for record in records])
+    findings = check_tables(pairs.manifest, reads) + check_headers(records, headers)
     contents: list[str | None] = [None] * len(records)
     voxels = None
     if kept is not None:
@@ -89,4 +93,6 @@ def inspect_archive(
     sides = decided_sides([record.patient for record in records], [record.split for record in records])
     findings += check_duplicates(records, [facts.content for facts in headers], contents, sides)
     limit = f"{tokens.max_tokens} tokens, counted by {tokens.how}"
-    return Inspection(records, pairs.manifest.left_out, headers, voxels, findings, limit)
+    cut = describe_cut(reads, "reports")
+    cut_reports = cut and f"{cut}: {advise(reads)}"
+    return Inspection(records, pairs.manifest.left_out, headers, voxels, findings, limit, cut_reports)

@@ -44,7 +44,13 @@ CATALOGUE = (
         "report-long",
         WARNING,
         "Report longer than the text encoder reads",
-        "Its end is cut off. Train on the impression alone, or raise text_encoder.encoder.max_tokens.",
+        "Its end is cut off. Raise text_encoder.encoder.max_tokens, up to 512, or train on the impression alone.",
+    ),
+    Check(
+        "report-script",
+        WARNING,
+        "Report in letters that the text encoder hardly knows",
+        "T5 read English; hashed_words takes what no space divides for one word. Translate the reports.",
     ),
     Check(
         "report-shared",

@@ -33,6 +33,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "training_may_start": inspection.may_start,
         "read": ["tables", "headers"] + ["voxels"] * (voxels is not None),
         "text_encoder_reads": inspection.token_limit,
+        "cut_reports": inspection.cut_reports,
         "counts": {
             "volumes": len(records),
             "patients": len({record.patient for record in records}),

@@ -37,7 +37,7 @@ def as_html(inspection: Inspection) -> str:
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{statement} · archive report</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n"
         f'<body>\n<header>\n<p class="kind">Archive report</p>\n<h1 class="{state}">{statement}</h1>\n'
-        f"<p>{counts[:1].upper()}{counts[1:]}.</p>\n</header>\n<main>\n"
+        f"<p>{_sentence(counts)}</p>\n</header>\n<main>\n"
         f"{_summary(inspection)}{_findings(inspection)}{distributions(inspection)}{gallery(inspection)}"
         f"</main>\n<footer>{escape(used)}</footer>\n</body>\n</html>\n"
     )
@@ -60,7 +60,13 @@ def _summary(inspection: Inspection) -> str:
     read = "tables, headers and voxels" if inspection.voxels is not None else "tables and headers, not the voxels"
     limit = escape(inspection.token_limit)
     note = f'<p class="aside">This report comes from {read}. The text encoder reads {limit}.</p>'
+    if inspection.cut_reports is not None:
+        note += f"\n<p>{escape(_sentence(inspection.cut_reports))}</p>"
     return f'<section>\n<dl class="summary">{cells}</dl>\n{note}\n</section>\n'
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."
 
 
 def _findings(inspection: Inspection) -> str:

@@ -3,14 +3,15 @@
 import math
 import os
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from generatect.text.hashed_words import HashedWordEncoder
+from generatect.text.reading import MOST_TOKENS, TextRead, read_up_to
+from generatect.text.t5 import count_t5_tokens
 
-DEFAULT_MAX_TOKENS = 256
 TOKENS_PER_WORD = 1.3
 """What T5 makes of English prose; medical words are cut into more."""
 
@@ -19,17 +20,21 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """Counts the tokens of a text.
+    """Counts the tokens of texts.
 
     Attributes:
         max_tokens: the encoder cuts a text off there.
-        count: text → number of tokens.
+        count: texts → number of tokens of each.
         how: what counted, for the reader of a report.
     """
 
     max_tokens: int
-    count: Callable[[str], int]
+    count: Callable[[Sequence[str]], list[int]]
     how: str
+
+    def reads(self, texts: Sequence[str]) -> list[TextRead]:
+        """How much of each text is read."""
+        return read_up_to(self.max_tokens, self.count(texts))
 
 
 def token_counter(encoder: Mapping[str, Any]) -> TokenCounter:
@@ -38,15 +43,20 @@ def token_counter(encoder: Mapping[str, Any]) -> TokenCounter:
     Args:
         encoder: `encoder` of a text_encoder configuration.
     """
-    max_tokens = int(encoder.get("max_tokens", DEFAULT_MAX_TOKENS))
     if encoder.get("kind") == "hashed_words":
-        words = HashedWordEncoder(width=1, num_buckets=1, max_tokens=sys.maxsize)
-        return TokenCounter(max_tokens, lambda text: len(words.rows(text)), "words and full stops, exactly")
+        length = {key: value for key, value in encoder.items() if key == "max_tokens"}
+        words = HashedWordEncoder(width=1, num_buckets=1, **length)
+        return TokenCounter(words.max_tokens, words.count_tokens, "words and full stops, exactly")
+    max_tokens = int(encoder.get("max_tokens", MOST_TOKENS))
     tokenizer = _local_tokenizer(os.path.expanduser(str(encoder.get("name_or_path", ""))))
     if tokenizer is not None:
-        return TokenCounter(max_tokens, lambda text: len(tokenizer(text, verbose=False).input_ids), "its own tokenizer")
+        return TokenCounter(max_tokens, partial(count_t5_tokens, tokenizer), "its own tokenizer")
     how = f"an estimate of {TOKENS_PER_WORD} tokens a word, as its tokenizer is not on this machine"
-    return TokenCounter(max_tokens, lambda text: math.ceil(TOKENS_PER_WORD * len(_WORD.findall(text))), how)
+    return TokenCounter(max_tokens, _estimate, how)
+
+
+def _estimate(texts: Sequence[str]) -> list[int]:
+    return [math.ceil(TOKENS_PER_WORD * len(_WORD.findall(text))) for text in texts]
 
 
 def _local_tokenizer(name_or_path: str) -> Any:

@@ -1,14 +1,18 @@
 """What the tables alone show, without a file opened."""
 
 import re
+import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 
 from generatect.data.inspection.findings import Finding, found
 from generatect.data.inspection.label_text import contradicts
-from generatect.data.inspection.report_length import TokenCounter
 from generatect.data.manifest import LeftOut, Manifest, Record
+from generatect.text.reading import TextRead
 
 SHORT_REPORT_WORDS = 5
+MAX_FOREIGN = 0.5
+"""Of a report's letters; names of drugs and units are Latin in most languages."""
 LARGE_PART = 0.2
 MIN_VOLUMES_FOR_SHARES = 20
 """Below, a share of the archive says nothing."""
@@ -16,18 +20,18 @@ MIN_VOLUMES_FOR_SHARES = 20
 _WORD = re.compile(r"\w+")
 
 
-def check_tables(manifest: Manifest, tokens: TokenCounter | None = None) -> list[Finding]:
+def check_tables(manifest: Manifest, reads: Sequence[TextRead] | None = None) -> list[Finding]:
     """Findings of everything the tables say.
 
     Args:
         manifest: the archive.
-        tokens: counts what the text encoder reads; None leaves the length of reports unjudged.
+        reads: how much the text encoder reads of each record's report; None leaves their length unjudged.
     """
     records = manifest.records
     findings = [_left_out(entry) for entry in manifest.left_out]
     findings += check_splits(records)
-    for record in records:
-        findings += _report(record, tokens)
+    for record, read in zip(records, reads or [None] * len(records), strict=True):
+        findings += _report(record, read)
         findings += _labels(record)
     return findings + _shared_reports(records) + _constant_labels(records)
 
@@ -52,15 +56,26 @@ def check_splits(records: list[Record]) -> list[Finding]:
     return findings
 
 
-def _report(record: Record, tokens: TokenCounter | None) -> list[Finding]:
+def _report(record: Record, read: TextRead | None) -> list[Finding]:
     num_words = len(_WORD.findall(record.text))
     if num_words == 0:
         return [found("report-empty", record.name, "no word in it")]
-    if num_words < SHORT_REPORT_WORDS:
-        return [found("report-short", record.name, f"{num_words} word{'s' * (num_words > 1)}")]
-    if tokens is not None and (num_tokens := tokens.count(record.text)) > tokens.max_tokens:
-        return [found("report-long", record.name, f"{num_tokens} tokens, {tokens.max_tokens} are read")]
-    return []
+    findings = []
+    if (share := foreign_share(record.text)) > MAX_FOREIGN:
+        findings.append(found("report-script", record.name, f"{share:.0%} of its letters are not Latin"))
+    elif num_words < SHORT_REPORT_WORDS:
+        findings.append(found("report-short", record.name, f"{num_words} word{'s' * (num_words > 1)}"))
+    if read is not None and read.is_cut:
+        findings.append(found("report-long", record.name, f"{read.tokens} tokens, {read.read} are read"))
+    return findings
+
+
+def foreign_share(text: str) -> float:
+    """Share of the letters that belong to another script than Latin, in [0, 1]."""
+    if text.isascii():
+        return 0.0
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in letters) / max(1, len(letters))
 
 
 def _labels(record: Record) -> list[Finding]:

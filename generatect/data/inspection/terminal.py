@@ -32,6 +32,8 @@ def show(inspection: Inspection, console: Console) -> None:
             )
         console.print(table)
         console.print()
+    if inspection.cut_reports is not None:
+        console.print(inspection.cut_reports, highlight=False, markup=False, soft_wrap=True)
     console.print(Text(verdict(inspection), style="bold green" if inspection.may_start else "bold red"))
 
 

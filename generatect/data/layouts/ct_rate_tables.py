@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from generatect.ct.hounsfield import Scaling
+from generatect.data.csv_lines import find_delimiter, said_delimiter
 from generatect.data.layouts.ct_rate_scans import OfScans, patient_of, scan_of, volume_of
 from generatect.data.layouts.listing import ENDING
 from generatect.data.layouts.numbers import parse_scaling, parse_spacing
 from generatect.data.rows import read_rows
-from generatect.data.table import given_text
+from generatect.data.table import LABEL_VALUES, given_text
 from generatect.errors import InputError
 from generatect.text.demographics import parse_age, parse_sex
 
@@ -22,7 +23,6 @@ PARTS = {"train": "train", "val": "val"}
 VOLUME = "VolumeName"
 FINDINGS, IMPRESSIONS = "Findings_EN", "Impressions_EN"
 METADATA = {"RescaleSlope", "RescaleIntercept", "XYSpacing", "ZSpacing"}
-LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 MAX_LINE = 1 << 16
 _IS_TABLE = re.compile(r"(?!\.).*\.csv|no_chest.*\.txt")
 
@@ -108,18 +108,23 @@ def _find(place: Path, skip: set[Path]) -> list[Path]:
     return sorted(found)
 
 
-def _head(path: Path) -> list[str]:
-    """The first two lines, cut where they are endless."""
+def _head(path: Path) -> list[list[str]]:
+    """Cells of the first two lines, cut where they are endless."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            return [file.readline(MAX_LINE), file.readline(MAX_LINE)]
+            first = file.readline(MAX_LINE)
+            mark = said_delimiter(first)
+            if mark is not None:
+                first = file.readline(MAX_LINE)
+            lines, mark = [first, file.readline(MAX_LINE)], mark or find_delimiter(first)
+            return [[cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])] for line in lines]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a table of CT-RATE") from error
 
 
-def _kind(head: list[str]) -> str | None:
+def _kind(head: list[list[str]]) -> str | None:
     """What a CSV is, by its first two lines; None for one of something else."""
-    header, first = ([cell.strip() for cell in next(csv.reader([line]), [])] for line in head)
+    header, first = head
     if VOLUME not in header:
         return None
     if FINDINGS in header or IMPRESSIONS in header:
@@ -127,7 +132,7 @@ def _kind(head: list[str]) -> str | None:
     if METADATA & set(header):
         return "metadata"
     others = [cell for name, cell in zip(header, first, strict=False) if name != VOLUME]
-    return "labels" if others and all(cell in LABELS for cell in others) else None
+    return "labels" if others and all(cell in LABEL_VALUES for cell in others) else None
 
 
 def _read(path: Path, kind: str, said: CTRateTables) -> None:
@@ -171,6 +176,6 @@ def _metadata(row: dict[str, str]) -> Metadata:
 
 def _label(cell: str, name: str, number: int, path: Path) -> int:
     """A label, which may be written as 1 or 1.0."""
-    if cell not in LABELS:
+    if cell not in LABEL_VALUES:
         raise InputError(f"{path} row {number}: a cell of column {name!r} is neither 0 nor 1; expected a label")
-    return LABELS[cell]
+    return LABEL_VALUES[cell]

@@ -9,6 +9,7 @@ from generatect.ct.volume_files import is_volume_file, without_ending
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.table import TableRow, sift_table
 from generatect.errors import InputError
+from generatect.text.prompt import require_texts
 
 ENDINGS = ("", ".nii.gz", ".nii")
 NO_REPORT = "empty report"
@@ -23,14 +24,15 @@ class FolderLayout:
     Args:
         root: folder of the volumes.
         table: CSV or .xlsx with columns volume, patient, text; see `sift_table`. Volumes are paths below `root`, files
-            with or without their `.nii.gz` or `.nii`. A column `split` may say "train" or "val".
+            with or without their `.nii.gz` or `.nii`; whole paths of files in it and Windows' backslashes will do. A
+            column `split` may say "train" or "val".
         text_column: column of the report.
         label_columns: columns of 0 and 1.
         template: how a report becomes the prompt; see `generatect.text.templates`.
         missing_text: "raise", or "leave_out" volumes without a report.
 
     Raises:
-        InputError: no such folder, or an unknown `missing_text`.
+        InputError: no such folder, an unknown `missing_text`, or a single text for a list of columns.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class FolderLayout:
         template: str = "report",
         missing_text: str = "raise",
     ) -> None:
+        require_texts(label_columns, "data.label_columns")
         self.root, self.table = Path(root).expanduser(), Path(table).expanduser()
         self.text_column, self.label_columns, self.template = text_column, tuple(label_columns), template
         if missing_text not in ("raise", "leave_out"):
@@ -63,36 +66,57 @@ class FolderLayout:
             if not row.reason.startswith(NO_REPORT):  # which of two rows is meant, or a label, nobody can guess
                 raise InputError(f"{self.table} row {row.number}: {row.reason}")
             left_out.append(LeftOut(row.volume, "no report"))
-        paths = _find_volumes(self.root, found.rows, self.table)
+        volumes = _find_volumes(self.root, found.rows, self.table)
         records = [
-            Record(row.volume, path, row.patient, row.text, row.labels, row.split)
-            for row, path in zip(found.rows, paths, strict=True)
+            Record(name, path, row.patient, row.text, row.labels, row.split)
+            for row, (name, path) in zip(found.rows, volumes, strict=True)
         ]
         return Manifest(records, left_out)
 
 
-def _find_volumes(root: Path, rows: list[TableRow], table: Path) -> list[Path]:
-    """Path of each row's volume; refuses missing ones, two rows with one volume, and paths out of the folder."""
-    paths, missing, owners = list[Path](), list[TableRow](), dict[Path, int]()
+def _find_volumes(root: Path, rows: list[TableRow], table: Path) -> list[tuple[str, Path]]:
+    """Name below the folder and path of each row's volume.
+
+    Raises:
+        InputError: volumes are missing, two rows have one, or one lies out of the folder.
+    """
+    volumes, missing, owners = list[tuple[str, Path]](), list[TableRow](), dict[Path, int]()
     listings: dict[Path, dict[str, str]] = {}
     for row in rows:
-        relative = PurePosixPath(row.volume)
-        if relative.is_absolute() or ".." in relative.parts:
+        meant = paths_below(root, row.volume)
+        if not meant:
             raise InputError(f"{table} row {row.number}: volume {row.volume!r}; expected a path below {root}")
-        path = _find_volume(root, relative) or _find_otherwise_spelled(root, relative, listings)
-        if path is None:
+        paths = (
+            (str(name), _find_volume(root, name) or _find_otherwise_spelled(root, name, listings)) for name in meant
+        )
+        found = next(((name, path) for name, path in paths if path is not None), None)
+        if found is None:
             missing.append(row)
             continue
-        if path in owners:
-            raise InputError(f"{table} row {row.number}: volume {row.volume!r} is the file of row {owners[path]}")
-        owners[path] = row.number
-        paths.append(path)
+        if found[1] in owners:
+            raise InputError(f"{table} row {row.number}: volume {row.volume!r} is the file of row {owners[found[1]]}")
+        owners[found[1]] = row.number
+        volumes.append(found)
     if missing:
         raise InputError(
             f"{table}: {len(missing)} of {len(rows)} volumes are not in {root}, first {missing[0].volume!r} "
             f"(row {missing[0].number}); expected .nii.gz or .nii files, or folders of DICOM"
         )
-    return paths
+    return volumes
+
+
+def paths_below(root: Path, volume: str) -> list[PurePosixPath]:
+    """Paths below the folder that a table may mean, the most literal first; none where all lead out of it.
+
+    Args:
+        root: the folder.
+        volume: "a/b.nii.gz", the same with Windows' backslashes, or the whole path of a file in the folder.
+    """
+    paths = [PurePosixPath(name) for name in dict.fromkeys((volume, volume.replace("\\", "/")))]
+    if any(path.is_absolute() for path in paths):  # each look at the disk costs as much as the rest of a row
+        for folder in (root.absolute(), root.resolve()):
+            paths = [path.relative_to(folder) if path.is_relative_to(folder) else path for path in paths]
+    return [path for path in paths if not path.is_absolute() and ".." not in path.parts]
 
 
 def _find_volume(root: Path, relative: PurePosixPath) -> Path | None:

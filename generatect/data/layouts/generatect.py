@@ -1,6 +1,7 @@
 """The layout of GenerateCT's example data: a folder for each patient, one for each accession, a JSON beside each CT."""
 
 import json
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from generatect.data.layouts.listing import ENDING, list_volumes
 from generatect.data.layouts.numbers import parse_scaling
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.rows import read_rows
-from generatect.data.table import given_text
+from generatect.data.table import given_text, require_identifier
 from generatect.errors import InputError
 from generatect.text.demographics import parse_age, parse_sex
 from generatect.text.templates import Report, find_template
@@ -87,8 +88,8 @@ class GenerateCTLayout:
 
 
 def _read_impressions(table: Path) -> dict[str, list[str]]:
-    """Accession → its different impressions, those that are given."""
-    header, rows = read_rows(table, f"a table with columns {ACCESSION} and {IMPRESSIONS}")
+    """Accession → its different impressions, those that are given, with the spaces that the release has kept."""
+    header, rows = read_rows(table, f"a table with columns {ACCESSION} and {IMPRESSIONS}", exact=IMPRESSIONS)
     for column in (ACCESSION, IMPRESSIONS):
         if column not in header:
             raise InputError(f"{table}: no column {column!r}; its columns are {', '.join(header)}")
@@ -96,9 +97,10 @@ def _read_impressions(table: Path) -> dict[str, list[str]]:
     for number, row in enumerate(rows, start=1):
         if not row[ACCESSION]:
             raise InputError(f"{table} row {number}: empty {ACCESSION}; expected the name of a folder")
+        require_identifier(row[ACCESSION], f"{table} row {number}: {ACCESSION}")
         of_accession, text = found[row[ACCESSION]], given_text(row[IMPRESSIONS])
-        if text and text not in of_accession:
-            of_accession.append(text)
+        if text and text not in map(str.strip, of_accession):
+            of_accession.append(unicodedata.normalize("NFC", row[IMPRESSIONS]))
     return found
 
 

@@ -1,16 +1,22 @@
 """An archive with one of each defect: each is found, under its name, and sound volumes are left in peace."""
 
+import io
 import shutil
 from collections import defaultdict
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from generatect.ct.hounsfield import Scaling
 from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.inspection.archive import Inspection, headers_of, inspect_archive
+from generatect.data.inspection.machine_readable import as_json
+from generatect.data.inspection.page import as_html
+from generatect.data.inspection.terminal import show
 from generatect.data.manifest import LeftOut, Record
 
 ENCODER = {"kind": "hashed_words", "max_tokens": 128}
@@ -113,6 +119,18 @@ def test_nothing_else_is_found(spoilt):
     assert {name: found[name] for name in SOUND if name in found} == {}
     surplus = {name: codes - EXPECTED[name] for name, codes in found.items() if codes - EXPECTED[name]}
     assert surplus == {}
+
+
+def test_reports_that_are_cut_are_counted_with_what_to_set(spoilt):
+    for inspection in spoilt:
+        total = len(inspection.records)
+        assert f"1 of {total} reports are longer than the 128 tokens" in inspection.cut_reports
+        assert "tokens are lost; set text_encoder.encoder.max_tokens=" in inspection.cut_reports
+        assert as_json(inspection)["cut_reports"] == inspection.cut_reports
+        assert inspection.cut_reports[1:] in unescape(as_html(inspection))
+        console = Console(record=True, width=80, file=io.StringIO())
+        show(inspection, console)
+        assert inspection.cut_reports in console.export_text()
 
 
 def test_voxels_are_not_needed_for_what_headers_and_tables_show(spoilt):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from generatect.data.inspection.report_length import TokenCounter, token_counter
+from generatect.data.inspection.report_length import token_counter
 from generatect.data.inspection.table_checks import check_tables
 from generatect.data.manifest import LeftOut, Manifest, Record
+from generatect.text.reading import read_up_to
 
 REPORT = "The lungs are clear and the heart is of normal size."
 
@@ -15,8 +16,9 @@ def record(name: str, text: str = "", **fields) -> Record:
     return Record(name, Path(name), fields.pop("patient", f"patient of {name}"), text or f"{REPORT} {name}.", **fields)
 
 
-def codes(records: list[Record], left_out: list[LeftOut] | None = None, tokens=None) -> list[tuple[str, str]]:
-    return [(f.code, f.name) for f in check_tables(Manifest(records, left_out or []), tokens)]
+def codes(records: list[Record], left_out: list[LeftOut] | None = None, counter=None) -> list[tuple[str, str]]:
+    reads = counter and counter.reads([record.text for record in records])
+    return [(f.code, f.name) for f in check_tables(Manifest(records, left_out or []), reads)]
 
 
 def test_nothing_is_found_in_a_sound_table():
@@ -45,14 +47,22 @@ def test_reports_that_say_little(text, code):
 def test_reports_longer_than_the_encoder_reads():
     counter = token_counter({"kind": "hashed_words", "max_tokens": 12})
     assert counter.how == "words and full stops, exactly"
-    assert codes([record("a", "word " * 12), record("b", "word " * 13)], tokens=counter) == [("report-long", "b")]
+    assert codes([record("a", "word " * 12), record("b", "word " * 13)], counter=counter) == [("report-long", "b")]
     assert codes([record("b", "word " * 13)]) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["两肺未见明显异常，心影不大。", "Органы грудной клетки без патологии. CT.", "胸部ＣＴ、異常なし。"]
+)
+def test_reports_in_another_script(text):
+    assert codes([record("a", text)]) == [("report-script", "a")]
+    assert codes([record("a", "Größe regelrecht, kein Erguß, keine Rundherde, Übriges o. B. (α 3 µm)")]) == []
 
 
 def test_t5_without_its_tokenizer_is_estimated(tmp_path):
     counter = token_counter({"kind": "t5", "name_or_path": str(tmp_path), "max_tokens": 130})
     assert "estimate" in counter.how
-    assert counter.count("word " * 100) == counter.max_tokens == 130
+    assert counter.count(["word " * 100]) == [counter.max_tokens] == [130]
 
 
 def test_texts_that_several_patients_share():
@@ -80,8 +90,8 @@ def test_labels_that_the_report_contradicts_are_named_and_the_report_is_not():
 
 def test_no_finding_quotes_a_report():
     secret = "Zqsecret"
-    counter = TokenCounter(3, lambda text: len(text.split()), "words")
     texts = [secret, f"{secret} " * 9, f"{secret} {REPORT}", f"{secret} {REPORT}"]
-    findings = check_tables(Manifest([record(str(i), text) for i, text in enumerate(texts)]), counter)
+    reads = read_up_to(3, [len(text.split()) for text in texts])
+    findings = check_tables(Manifest([record(str(i), text) for i, text in enumerate(texts)]), reads)
     assert len(findings) >= 3
     assert not any(secret in finding.message for finding in findings)

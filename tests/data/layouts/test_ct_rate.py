@@ -1,5 +1,6 @@
 """CT-RATE: plain and `_fixed` are the same patients, tables count by their columns, nobody is in both parts."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -188,6 +189,17 @@ class TestTables:
         write_csv(archive / "more.csv", ("VolumeName", "comment"), [("train_1_a_1.nii.gz", PLANTED)])
         assert read(archive) == before
         assert read(archive, tables=str(archive / "else")) == before
+
+    @pytest.mark.parametrize("first", ["", "sep=;\r\n"])
+    def test_tables_with_semicolons_are_not_passed_over(self, archive, first):
+        before = read(archive)
+        for path in list(archive.rglob("*.csv")):
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+            with path.open("w", encoding="utf-8", newline="") as file:
+                file.write(first)
+                csv.writer(file, delimiter=";").writerows(rows)
+        assert read(archive) == before
 
     def test_the_folder_above_dataset_will_do(self, archive, tmp_path_factory):
         above = tmp_path_factory.mktemp("above")

@@ -13,6 +13,7 @@ from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.layouts.folder import FolderLayout
 from generatect.data.manifest import LeftOut, Manifest
+from generatect.data.safe_csv import write_csv
 from generatect.data.table import read_table
 from generatect.errors import InputError
 from tests.dicom_writer import SHAPE, save, series_of, unique_hu
@@ -169,6 +170,33 @@ def test_findings_and_impression_stand_in_for_text(folder):
     assert "no column 'report'" in refusal(read_table, table(folder, content), text_column="report")
 
 
+def test_a_volume_may_be_written_as_windows_does_or_as_its_whole_path(folder):
+    (folder / "linked").symlink_to(folder / "volumes")
+    rows = [f"{folder / 'volumes' / 'a.nii.gz'},p,x", "sub\\b,q,y", f"{folder / 'volumes' / 'c'},r,z"]
+    records = read(folder, "\n".join(["volume,patient,text", *rows])).records
+    assert [record.name for record in records] == ["a.nii.gz", "sub/b", "c"]
+    assert [record.path for record in records] == [folder / "volumes" / name for name in VOLUMES]
+    content = f"volume,patient,text\n{folder / 'volumes' / 'a'},p,x\n"
+    through_link = FolderLayout(root=str(folder / "linked"), table=str(table(folder, content)))
+    assert [record.name for record in through_link.read().records] == ["a"]
+    for outside in ("/etc/passwd", "../volumes/a", "sub/../../x", f"{folder}/volumes/../x"):
+        assert "expected a path below" in refusal(read, folder, f"volume,patient,text\n{outside},p,x\n")
+
+
+def test_a_table_of_ours_is_read_as_it_was_meant(folder):
+    """Names and reports that a spreadsheet would take for formulas are written with an apostrophe."""
+    (folder / "volumes" / "a.nii.gz").rename(folder / "volumes" / "-a.nii.gz")
+    write_csv(folder / "table.csv", ("volume", "patient", "text"), [("-a.nii.gz", "=p", "- Nodule.\n- Effusion.")])
+    (record,) = FolderLayout(root=str(folder / "volumes"), table=str(folder / "table.csv")).read().records
+    assert (record.name, record.patient, record.text) == ("-a.nii.gz", "=p", "- Nodule.\n- Effusion.")
+
+
+def test_a_backslash_in_a_file_s_own_name_is_no_folder(folder):
+    (folder / "volumes" / "a.nii.gz").rename(folder / "volumes" / "sub\\b.nii.gz")
+    (record,) = read(folder, "volume,patient,text\nsub\\b,p,x\n").records
+    assert record.path.name == "sub\\b.nii.gz"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -196,6 +224,9 @@ def test_each_mistake_in_a_table_has_its_line(folder, content, reason):
 
 
 def test_labels_are_zero_or_one(folder):
+    assert "data.label_columns: is one text" in refusal(
+        layout_of, folder, "volume,patient,text\n", label_columns="Nodule"
+    )
     path = table(folder, "volume,patient,text,Nodule\na,p,x,1.0\nb,p,x,2\n")
     assert "row 2: Nodule='2'" in refusal(read_table, path, label_columns=["Nodule"])
     assert "no column 'Mass'" in refusal(read_table, path, label_columns=["Mass"])

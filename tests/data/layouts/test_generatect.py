@@ -110,6 +110,23 @@ def test_templates(root, table, template):
     assert read(root, table, template=template).records[0].text == f"{person}Nodule (5 mm)."
 
 
+def test_the_release_s_prompt_keeps_blanks_and_dicom_s_third_sex(root, tmp_path):
+    table = tmp_path / "reports.csv"
+    table.write_text('AccessionNo,Impressions\nA1,"  Nodule (5 mm).  "\nA1,Nodule (5 mm).\nA2,nan\n')
+    add(root, "p/A1/scan1", metadata(PatientSex="O"))
+    add(root, "p/A2/scan1")
+    found = read(root, table)
+    assert [record.text for record in found.records] == ["61 years old O:   Nodule 5 mm.  "]
+    assert reasons(found) == {"A2/scan1.nii.gz": "no report"}
+    assert read(root, table, template="impression").records[0].text == "Nodule (5 mm)."
+
+
+def test_accessions_that_a_spreadsheet_has_shortened(root, tmp_path):
+    (tmp_path / "reports.csv").write_text("AccessionNo,Impressions\n1.23457E+11,x\n")
+    add(root, "p/123456789012/scan1")
+    assert "row 1: AccessionNo '1.23457E+11' is a long number" in refusal(root, tmp_path / "reports.csv")
+
+
 NO_NUMBERS = "no usable RescaleSlope and RescaleIntercept in its metadata JSON"
 BROKEN = "its metadata JSON is broken"
 
