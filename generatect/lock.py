@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from generatect.errors import InputError
+from generatect.files import naming
 
 
 @contextlib.contextmanager
@@ -37,7 +38,8 @@ def only_process(folder: Path, key: str = "output", share: str = "") -> Iterator
             f"{key}"
         ) from error
     try:
-        path.write_text(f"host {socket.gethostname()}, process {os.getpid()}", encoding="utf-8")
+        with naming(path):
+            path.write_text(f"host {socket.gethostname()}, process {os.getpid()}", encoding="utf-8")
         yield
     finally:
         with contextlib.suppress(OSError):  # Windows removes it with the release

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from generatect.config.sweep import DONE, read_record
 from generatect.data.guarded import run_guarded
 from generatect.signals import (
     COMMAND_ENDING,
@@ -23,6 +24,7 @@ from generatect.signals import (
     ended_in_one_line,
     leave_to_parent,
 )
+from generatect.train import export
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +241,23 @@ def test_a_command_that_is_ended_while_it_writes_leaves_nothing(command, tmp_pat
         "generatect.generate: ended by SIGTERM, nothing is left half written; give the same command again\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ctrl_c_that_is_too_late_for_one_job_of_a_sweep_is_in_time_for_the_next(command, tmp_path, monkeypatch):
+    def export_at_the_end(*where: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        export(*where)
+
+    monkeypatch.setattr("generatect.train.export", export_at_the_end)
+    small = ("stage=ctvit", "model=tiny", "data.pairs.num=20", "steps=1", "val_every=1", "trainer.accelerator=cpu")
+    where = ("~callbacks.previews", f"output={tmp_path / 'out'}", f"cache_dir={tmp_path / 'cache'}")
+    ended = command("train", "-m", *small, *where, "seed=1,2")
+    assert ended.code == 128 + signal.SIGINT, ended.err
+    record = read_record(tmp_path / "out" / "0")
+    assert record is not None
+    assert record.status == DONE
+    assert (tmp_path / "out" / "0" / "ctvit.safetensors").is_file()
+    assert not (tmp_path / "out" / "1").exists()
 
 
 def test_in_a_thread_there_are_no_handlers_to_set():

@@ -27,6 +27,7 @@ from generatect.data.object_store import Store, import_litdata
 from generatect.data.shard_header import FORMAT, HEADER, INDEX, SIDES, Purpose, as_json_bytes
 from generatect.data.shard_makers import Arrays, ItemMaker
 from generatect.errors import InputError
+from generatect.files import naming
 
 # LitData keeps a shard's offsets as 32-bit numbers.
 MAX_SHARD_BYTES = 4_000_000_000
@@ -215,6 +216,7 @@ def _put_json(store: Store, name: str, content: dict[str, Any]) -> str:
     data = as_json_bytes(content)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "content.json")
-        path.write_bytes(data)
+        with naming(path):
+            path.write_bytes(data)
         store.put(path, name)
     return hashlib.sha256(data).hexdigest()

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from generatect.files import naming
+
 
 class Sent:
     """The last step of each metric, and the number of rows, kept in a file.
@@ -35,5 +37,6 @@ class Sent:
         self.steps |= dict.fromkeys(values, step)
         self.num_rows += 1
         temporary = self.path.with_suffix(".part")
-        temporary.write_text(json.dumps({"rows": self.num_rows, "steps": self.steps}), encoding="utf-8")
-        os.replace(temporary, self.path)
+        with naming(self.path):
+            temporary.write_text(json.dumps({"rows": self.num_rows, "steps": self.steps}), encoding="utf-8")
+            os.replace(temporary, self.path)

@@ -22,7 +22,7 @@ from generatect.ct.scan import read_scan
 from generatect.ct.volume import CTVolume
 from generatect.data.inspection.thumbnail import thumbnail
 from generatect.errors import InputError
-from generatect.files import sha256_of_file
+from generatect.files import naming, sha256_of_file
 from generatect.web.examples import Examples
 from generatect.web.folders import Folders
 from generatect.web.memory import Memory
@@ -187,7 +187,8 @@ class Library:
         ending = ".nii.gz" if content.startswith(b"\x1f\x8b") else ".nii"
         with tempfile.TemporaryDirectory(prefix="generatect-") as folder:
             path = Path(folder) / f"upload{ending}"
-            path.write_bytes(content)
+            with naming(path):
+                path.write_bytes(content)
             try:
                 scan = read_scan(path, hu_policy=self.hu_policy)
             except InputError as error:
