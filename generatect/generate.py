@@ -121,7 +121,7 @@ def generate(
             print(f"labels of the prompts that these weights never met: {', '.join(unknown)}")
         _announce(model, len(work), token_options, upscale_options, plan)
         tally = make_all(maker, work, folder, share, passes, model.device)
-    report(tally, len(work), folder)
+    report(tally, len(work), f"{folder / 'rejected.csv'} once all is done")
     if share is None:
         endings = ENDINGS if upscale is not None else (*ENDINGS, TOKENS)
         print("wrote", " ".join(str(folder / f"{wanted[0].name}{ending}") for ending in endings))

@@ -86,6 +86,10 @@ def upscale(
     device = device_of_shard(device, share.index if share else 0, torch.cuda.device_count())
     prompts = [item.prompt for item in everything]
     passes = open_gate(gate, prompts, pick_device(device)) if gate is not None and is_folder else None
+    if passes is None and (gate or {}).get("classifier") is not None:
+        raise InputError(
+            "gate.classifier: a single volume is not judged; give input= a folder with labels in its table"
+        )
     for line in say_what_differs(sources):
         print(line)
     folder = writable_folder(output)
@@ -115,10 +119,12 @@ def upscale(
         )
         print(f"{options.precision}, {plan}: peak memory about {plan.peak_bytes / 1e9:.2f} GB")
         tally = make_all(maker, work, folder, share, passes, model.device)
-    report(tally, len(work), folder)
+    is_dataset = share is not None and all(source.sidecar for source in sources)  # real patients' are none
+    reasons = f"{folder / 'rejected.csv'} once all is done" if is_dataset else f"{folder}/NAME.rejected.json"
+    report(tally, len(work), reasons)
     if share is None:
         print("wrote", " ".join(str(folder / f"{everything[0].prompt.name}{ending}") for ending in ENDINGS))
-    elif all(source.sidecar for source in sources):  # real patients' are no synthetic dataset
+    elif is_dataset:
         say_finished(finish_dataset(folder, everything, maker.request, passes.plain() if passes else None))
     else:
         print(f"wrote {tally.made} volumes to {folder}")

@@ -42,7 +42,8 @@ def alone(folder: Path, shard: Shard | None, name: str) -> Iterator[None]:
     Raises:
         InputError: another process works on it.
     """
-    share = f"shard {shard.index} of {shard.count}" if shard else name
+    short = name.encode()[:100].decode(errors="ignore")  # for the name of the lock's file
+    share = f"shard {shard.index} of {shard.count}" if shard else short
     with only_process(folder, share=share):
         if shard:
             refuse_other_shards(folder, shard)
@@ -62,12 +63,12 @@ def make_all(
     return tally
 
 
-def report(tally: Tally, num_items: int, folder: Path) -> None:
-    """Says what was there and what was given up."""
+def report(tally: Tally, num_items: int, where: str) -> None:
+    """Says what was there and what was given up, and where the reasons stand."""
     if tally.found:
         print(f"{tally.found} of {num_items} volumes are there from before, whole, and were kept")
     if tally.rejected:
-        print(f"{tally.rejected} prompts never passed the gate; see {folder / 'rejected.csv'} once all is done")
+        print(f"{tally.rejected} prompts never passed the gate; see {where}")
 
 
 def say_finished(written: Sequence[Path] | None) -> None:

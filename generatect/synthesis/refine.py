@@ -21,7 +21,7 @@ from generatect.synthesis.lowres_sources import Source
 from generatect.synthesis.makers import Made
 from generatect.synthesis.work import WorkItem
 
-REFINED = "SYNTHETIC: a real CT, brought down to low resolution, with slices that a model refined"
+REFINED = "SYNTHETIC: a given CT, brought down to low resolution, with slices that a model refined"
 
 
 @dataclass(frozen=True)
