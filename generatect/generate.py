@@ -21,9 +21,9 @@ from generatect.sidecar import ENDINGS, TOKENS
 from generatect.stage_models import LowresModel, StageModel
 from generatect.synthesis.dataset import finish_dataset
 from generatect.synthesis.gate import open_gate
-from generatect.synthesis.make import alone, make_all, report, say_finished
+from generatect.synthesis.make import alone, make_all, report, say_finished, say_moved
 from generatect.synthesis.makers import FromPrompts
-from generatect.synthesis.replacing import refuse_replacing, refuse_strangers, remove_volume, strangers
+from generatect.synthesis.replacing import make_room, refuse_replacing, refuse_strangers
 from generatect.synthesis.understanding import lines_on_length, unknown_labels
 from generatect.synthesis.work import Shard, read_shard, work_of
 
@@ -68,7 +68,7 @@ def generate(
         shard: index and count: which share of a table this process does; see `Shard`.
         gate: which volumes of a table are kept; see `GateSettings`. None keeps all.
         dicom: write each volume as a DICOM series, too.
-        fresh: replace volumes in the folder that were made otherwise, and remove those of no row of the table.
+        fresh: moves volumes that were made otherwise, and those of no row of the table, out of the folder.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
         cache_dir: folder of text features of frozen encoders and of converted files.
 
@@ -90,8 +90,7 @@ def generate(
     names = {item.prompt.name for item in everything}
     if not fresh:
         refuse_replacing(folder, work, lambda _item: {})  # before a model is loaded
-        if share:
-            refuse_strangers(folder, names)
+        refuse_strangers(folder, names if share else None)
     folder = writable_folder(output)
     with alone(folder, share, wanted[0].name):
         kind = LowresModel if upscale is None else TextToCT
@@ -111,8 +110,7 @@ def generate(
             request["classifier_sha256"] = passes.agreement.classifier.sha256
         maker = FromPrompts(model, token_options, upscale_options, request)
         if fresh:
-            for name in strangers(folder, names) if share else []:
-                remove_volume(folder, name)
+            say_moved(make_room(folder, work, maker.request, names if share else None))
         else:
             refuse_replacing(folder, work, maker.request)
         for line in lines_on_length(model.reads([item.prompt.text for item in work])):

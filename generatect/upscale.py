@@ -19,9 +19,9 @@ from generatect.stage_models import TokensToCT, UpscaleModel
 from generatect.synthesis.dataset import finish_dataset
 from generatect.synthesis.gate import open_gate
 from generatect.synthesis.lowres_sources import gather_sources, say_what_differs
-from generatect.synthesis.make import alone, make_all, report, say_finished
+from generatect.synthesis.make import alone, make_all, report, say_finished, say_moved
 from generatect.synthesis.refine import FromLowres, require_fitting
-from generatect.synthesis.replacing import refuse_replacing, refuse_strangers, remove_volume, strangers
+from generatect.synthesis.replacing import make_room, refuse_replacing, refuse_strangers
 from generatect.synthesis.understanding import lines_on_length
 from generatect.synthesis.work import NUM_SEEDS, read_shard
 
@@ -66,7 +66,7 @@ def upscale(
         shard: index and count: which share of a folder this process does; see `Shard`.
         gate: which volumes of a folder are kept; see `GateSettings`. None keeps all.
         dicom: write each volume as a DICOM series, too.
-        fresh: replace volumes in the output that were made otherwise, and remove those of none of the inputs.
+        fresh: moves volumes that were made otherwise, and those of none of the inputs, out of the output.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
         cache_dir: folder of text features of frozen encoders and of converted files.
 
@@ -103,12 +103,12 @@ def upscale(
         classifier = passes.agreement.classifier.sha256 if passes and passes.agreement else None
         by_name = {source.item.prompt.name: source for source in sources}
         maker = FromLowres(model, by_name, options, hu_policy, dicom, classifier)
-        if not fresh:
+        names = set(by_name) if share else None
+        if fresh:
+            say_moved(make_room(folder, work, maker.request, names))
+        else:
             refuse_replacing(folder, work, maker.request)
-            if share:
-                refuse_strangers(folder, set(by_name))
-        for name in strangers(folder, set(by_name)) if fresh and share else []:
-            remove_volume(folder, name)
+            refuse_strangers(folder, names)
         for line in lines_on_length(model.reads([item.prompt.text for item in work])):
             print(line)
         z, y, x = model.preset.upscaled_grid.shape_zyx

@@ -71,6 +71,12 @@ def report(tally: Tally, num_items: int, where: str) -> None:
         print(f"{tally.rejected} prompts never passed the gate; see {where}")
 
 
+def say_moved(aside: Path | None) -> None:
+    """Says where `make_room` has moved what was there."""
+    if aside is not None:
+        print(f"fresh=true: what was made otherwise is in {aside} now")
+
+
 def say_finished(written: Sequence[Path] | None) -> None:
     """Says which files describe the dataset, or that it is not complete."""
     print("other shards have still to do their part" if written is None else f"wrote {' '.join(map(str, written))}")

@@ -1,6 +1,9 @@
-"""What lies in a folder already and is not what is asked for: refused, or removed where somebody says so."""
+"""What lies in a folder already and is not what is asked for: refused, or moved aside where somebody says so."""
 
+import contextlib
 import gzip
+import itertools
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -42,18 +45,69 @@ def refuse_replacing(folder: Path, work: Sequence[WorkItem], request: Request) -
     Raises:
         InputError: naming the first such file and what is other about it.
     """
-    found = [(item.prompt.name, why) for item in work if (why := _why_not(folder, item, request(item)))]
-    if found:
+    if found := in_the_way(folder, work, request):
         name, why = found[0]
         more = f", and {len(found) - 1} more" if found[1:] else ""
         raise InputError(
-            f"output={folder}: {name} is there already{more}: {why}; choose another output, or add fresh=true to "
-            "replace what is there"
+            f"output={folder}: {name} is there already{more}: {why}; choose another output, or add fresh=true, which "
+            "moves what is there aside"
         )
 
 
-def refuse_strangers(folder: Path, names: set[str]) -> None:
+def in_the_way(folder: Path, work: Sequence[WorkItem], request: Request) -> list[tuple[str, str]]:
+    """Names of volumes whose files must not be replaced, each with what is other about them; see `refuse_replacing`."""
+    return [(item.prompt.name, why) for item in work if (why := _why_not(folder, item, request(item)))]
+
+
+def move_aside(folder: Path, names: Sequence[str]) -> Path | None:
+    """Moves all files of some volumes to a new folder beside theirs, the first of `FOLDER-before-N` that is free.
+
+    Not into a folder below, in which whoever searches the dataset would find them.
+
+    Returns:
+        Where they are now; None without names.
+
+    Raises:
+        InputError: nothing can be written beside the folder.
+    """
+    if not names:
+        return None
+    try:
+        aside = _new_folder(folder)
+        for name in names:
+            for ending in ("", TOKENS, ".nii.gz", ".png", ".json"):  # a move that was cut leaves what says whose it is
+                path, target = folder / f"{name}{ending}", aside / f"{name}{ending}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # not every volume has all of them
+                    os.replace(path, target)
+    except OSError as error:
+        raise InputError(
+            f"output={folder}: cannot move what is there aside ({error.strerror}); choose another output"
+        ) from error
+    return aside
+
+
+def _new_folder(folder: Path) -> Path:
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):
+            aside = folder.resolve().with_name(f"{folder.resolve().name}-before-{number}")
+            aside.mkdir()
+            return aside
+    raise AssertionError("numbers do not end")
+
+
+def make_room(folder: Path, work: Sequence[WorkItem], request: Request, names: set[str] | None) -> Path | None:
+    """Moves aside what `refuse_replacing` and `refuse_strangers` refuse; see `move_aside`."""
+    found = [name for name, _ in in_the_way(folder, work, request)]
+    return move_aside(folder, found + strangers(folder, names))
+
+
+def refuse_strangers(folder: Path, names: set[str] | None) -> None:
     """Refuses a folder with volumes of no row of the table: they would be counted with the dataset.
+
+    Args:
+        folder: of the dataset; need not exist.
+        names: of all volumes of the table; None: no table, and any may be there.
 
     Raises:
         InputError: naming the first.
@@ -62,12 +116,14 @@ def refuse_strangers(folder: Path, names: set[str]) -> None:
         count = f"{len(found)} volume{'s' * (len(found) != 1)}"
         raise InputError(
             f"output={folder}: {count} there, first {found[0]}, belong to no row of this table; a folder holds one "
-            "dataset: choose another output, or add fresh=true to remove them"
+            "dataset: choose another output, or add fresh=true, which moves them aside"
         )
 
 
-def strangers(folder: Path, names: set[str]) -> list[str]:
-    """Volumes with a sidecar of ours that are not among `names`."""
+def strangers(folder: Path, names: set[str] | None) -> list[str]:
+    """Volumes with a sidecar of ours that are not among `names`; none without names."""
+    if names is None:
+        return []
     others = [path for path in sorted(folder.glob("*.json")) if path.stem not in names]
     return [path.stem for path in others if "volume_sha256" in (read_record(path) or {})]
 

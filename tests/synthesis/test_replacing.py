@@ -74,16 +74,19 @@ def test_only_what_we_left_half_done_may_go(tmp_path):
 
 
 def test_a_second_prompt_does_not_replace_the_first_unless_asked_to(command, tmp_path):
-    asked = (*QUICK, f"output={tmp_path}")
+    folder, aside = tmp_path / "d", tmp_path / "d-before-1"
+    asked = (*QUICK, f"output={folder}")
     assert command("generate", "prompt=Clear.", *asked).code == 0
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     ended = command("generate", "prompt=Emphysema.", *asked)
     assert ended.code == 2
     assert "generated is there already: made with another prompt; choose another output, or add fresh=true" in ended.err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     ended = command("generate", "prompt=Emphysema.", *asked, "fresh=true")
     assert ended.code == 0, ended.err
-    assert json.loads((tmp_path / "generated.json").read_text())["prompt"] == "Emphysema."
+    assert f"what was made otherwise is in {aside} now" in ended.out
+    assert json.loads((folder / "generated.json").read_text())["prompt"] == "Emphysema."
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == before
 
 
 def test_a_shorter_table_does_not_leave_volumes_that_would_be_counted(command, tmp_path):
@@ -101,6 +104,7 @@ def test_a_shorter_table_does_not_leave_volumes_that_would_be_counted(command, t
     assert "1 of 1 volumes are there from before" in ended.out
     assert [item.name for item in read_folder(folder, "fake").volumes] == ["0000"]
     assert not list(folder.glob("000[12]*"))
+    assert {path.name for path in (tmp_path / "d-before-1").glob("*.json")} == {"0001.json", "0002.json"}
 
     write_nifti(folder / "more.nii.gz", read_nifti(folder / "0000.nii.gz"))
     with pytest.raises(InputError, match=r"1 of 2 volumes are not in its manifest\.jsonl, first more"):
