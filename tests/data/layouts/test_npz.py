@@ -150,7 +150,7 @@ def test_no_file_is_believed_further_than_it_can_be_checked(tmp_path, monkeypatc
         ({"axes": "SSP"}, r"data\.axes=SSP: expected one of R or L"),
         ({"axes": "SL"}, r"data\.axes=SL: expected"),
         ({"spacing_mm": [1.5, 0.75]}, r"data\.spacing_mm=\[1\.5, 0\.75\]: expected three lengths"),
-        ({"spacing_mm": [1.5, 0.75, 0.0]}, r"expected three lengths of 0\.1 to 100"),
+        ({"spacing_mm": [1.5, 0.75, 0.0]}, r"expected three lengths of 0\.1 to"),
         ({"spacing_mm": "1.5"}, r"expected three lengths"),
     ],
 )
