@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from generatect.config.command import run_command
+from generatect.config.words import is_setting, quoted
 from generatect.ct.animation import write_gif
 from generatect.ct.intensity import WINDOWS
 from generatect.ct.preview import montage
@@ -96,11 +97,9 @@ def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], wi
 
 def name_inputs(arguments: list[str]) -> list[str]:
     """Command-line words with those that are files, such as `a.nii.gz b.nii.gz`, put together as `input=[…]`."""
-    files = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    if not files:
-        return arguments
-    quoted = ",".join("'" + file.replace("'", "\\'") + "'" for file in files)
-    return [f"input=[{quoted}]", *(word for word in arguments if word not in files)]
+    files = [word for word in arguments if not word.startswith("-") and (not is_setting(word) or Path(word).exists())]
+    others = [word for word in arguments if word not in files]
+    return [f"input=[{','.join(map(quoted, files))}]", *others] if files else arguments
 
 
 if __name__ == "__main__":

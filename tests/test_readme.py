@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from generatect.config.check import check_config
-from generatect.config.command import quote_free_text
 from generatect.config.resolvers import config_folder, register_resolvers
+from generatect.config.words import as_it_stands
 from generatect.search import as_own
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def test_readme_command_composes(name, overrides):
         overrides = as_own(overrides)
     single = [re.sub(r"=(?:range\()?([\w.]+),([\w.,]+)\)?$", r"=\1", item) for item in overrides]  # a sweep's first job
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
-        config = compose(name, overrides=[quote_free_text(override) for override in single])
+        config = compose(name, overrides=[as_it_stands(override, {"prompt": str}) for override in single])
     assert not OmegaConf.missing_keys(config)
     check_config(OmegaConf.to_container(config, resolve=True))
 
