@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from generatect.ct.nifti import write_nifti
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.phantom.pairs import PhantomPairs
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
@@ -131,7 +132,7 @@ def served(model, browsed, tmp_path_factory) -> Iterator[Served]:
     listener = _listen(0)
     port = listener.getsockname()[1]
     studio = Studio(
-        model, output, Folders([str(browsed)]), TokenOptions(), UpscaleOptions(steps=1), "auto", 2, 2_000_000
+        model, output, Folders([str(browsed)]), TokenOptions(), UpscaleOptions(steps=1), Reading(), 2, 2_000_000
     )
     app = make_app(studio, TOKEN, port)
     server = make_server(app)
