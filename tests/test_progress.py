@@ -23,7 +23,7 @@ def test_a_rate(speed, said):
     assert rate(speed) == said
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (89, "89 s"), (100, "2 min"), (5400, "1 h 30 min")])
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (89.0, "89 s"), (100.0, "2 min"), (5400.0, "1 h 30 min")])
 def test_a_duration(seconds, said):
     assert duration(seconds) == said
 

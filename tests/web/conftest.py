@@ -30,7 +30,7 @@ from generatect.web.server import make_server
 from generatect.web.studio import Studio
 
 TOKEN = "a-token-for-tests"
-PROMPT = "61 years old male: There is a large pleural effusion on the right. The heart is enlarged."
+PROMPT = "There is a large pleural effusion on the right. The heart is enlarged."
 QUICK = {"steps": 3, "upscale_steps": 1}
 
 # Runs the command, and writes every address that the process connects to into a file.
