@@ -124,7 +124,7 @@ def summary(steps: list[Step], work: Survey, made: dict[str, int], seconds: floa
         f"{made[step.what]} made"
         for step in steps
     ]
-    lines.append(f"left out: {len(work.left_out)} of {work.num} volumes (unreadable)")
+    lines.append(f"skipped {len(work.left_out)} of {work.num} volumes (unreadable)")
     lines += [f"  {reason}" for reason in work.left_out.values()]
     lines.append(f"at most {size(num_bytes)} written in {duration(seconds)}")
     return "\n".join(lines)

@@ -66,7 +66,8 @@ def reconstruct(
     print(estimate(network, preset, where, len(found)))
     notice = file.description.get("notice")
     if notice is not None:
-        print(f"weights={weights}: {notice}; of a real CT they make poor pictures: weights=FOLDER names your own")
+        print(f"these weights know one thing only: {notice}")
+        print("they draw a real CT as if it were one of these; for real CT name your own by weights=FOLDER")
     with bars() as show:
         for index, (path, name) in enumerate(found):
             with not_done.going_on():

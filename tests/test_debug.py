@@ -40,6 +40,13 @@ def test_fast_does_everything_twice(debug, tmp_path, stage):
     assert list((output / "checkpoints").glob("*.ckpt"))
 
 
+def test_fast_takes_other_callbacks_and_shows_no_foreign_bar(debug):
+    said = debug("ctvit", "fast", "callbacks=[latest,interruption]")
+    assert "callbacks.ema: not among the callbacks chosen; its settings have no effect" in said
+    assert "v_num" not in said
+    assert "Epoch" not in said
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_overfit_says_whether_the_loss_fell(debug, stage):
     rate = ["stage.module.optimizer.lr=1e-2", "steps=30", "val_every=30", "~callbacks.previews"]
