@@ -42,9 +42,9 @@ CUT = {
     "prompts": ["num=2"],
     "utility": [
         *("seeds=[0]", "steps=2", "sets=[real,synthetic]", "num_train=4", "num_test=8", "data.pairs.num=40"),
-        *("resamples=20", "labels=[Cardiomegaly]", "stage.module.warmup_steps=0"),
+        *("resamples=100", "labels=[Cardiomegaly]", "stage.module.warmup_steps=0"),
     ],
-    "evaluate": ["evaluation.resamples=20", "metrics=[fid,hu_histogram,z_continuity]"],
+    "evaluate": ["evaluation.resamples=100"],
 }
 """Command → settings added to it, so that it takes seconds."""
 OWN_PHANTOMS = "data.pairs.num=20"
