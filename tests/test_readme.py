@@ -141,12 +141,14 @@ def run(module: str, words: list[str]) -> tuple[int, str]:
     """Runs `python -m MODULE WORDS` in this process; returns its exit code and what it printed."""
     GlobalHydra.instance().clear()
     sys.argv = [module, *words]
-    said, before = io.StringIO(), sys.modules.pop(module, None)  # which runpy warns of
+    is_package = (ROOT / module.replace(".", "/")).is_dir()
+    name = f"{module}.__main__" if is_package else module
+    said, before = io.StringIO(), sys.modules.pop(name, None)  # another test's, which runpy would warn of
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             runpy.run_module(module, run_name="__main__")
     except SystemExit as end:
         return int(end.code or 0), said.getvalue()
     finally:
-        sys.modules.update({module: before} if before else {})
+        sys.modules.update({name: before} if before else {})
     return 0, said.getvalue()
