@@ -26,7 +26,7 @@ $(READY): pyproject.toml
 demo: $(READY)  ## a CT from a report and a reconstruction, with the shipped phantom weights (minutes)
 	@$(RUN) -m generatect.phantom num=1 seed=7 output=outputs/demo/scans
 	@$(RUN) -m generatect.generate output=outputs/demo/generated \
-	  prompt="61 years old male: There is a large pleural effusion on the right. The heart is enlarged. No nodule or consolidation is seen."
+	  prompt="There is a large pleural effusion on the right. The heart is enlarged. No nodule or consolidation is seen."
 	@$(RUN) -m generatect.reconstruct input=outputs/demo/scans output=outputs/demo/reconstructed
 
 test: $(READY)  ## all tests

@@ -6,6 +6,7 @@ from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
 from generatect.checkpoints.stage_file import StageFile
 from generatect.checkpoints.weights import find_weights
 from generatect.config.command import run_command
+from generatect.ct.scan import Reading
 from generatect.data.cache import ArrayCache
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import one_set_of_weights, read_sidecars
@@ -37,6 +38,7 @@ def audit(
     num_pairs: int,
     card: bool,
     hu_policy: str,
+    assume_axes: str | None,
     device: str,
     cache_dir: str,
 ) -> None:
@@ -54,7 +56,8 @@ def audit(
         false_positive_rate: share of an honest generator's volumes that may be flagged.
         num_pairs: pairs to show.
         card: put the section into the card of the generated dataset, too.
-        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
+        hu_policy: how stored values become HU; for this and the next see `Reading`.
+        assume_axes: axes of files that state none.
         device: auto, cpu, cuda, ….
         cache_dir: features are kept below it.
 
@@ -63,6 +66,7 @@ def audit(
     """
     if num_pairs < 1:
         raise InputError(f"num_pairs={num_pairs}: expected at least 1")
+    reading = Reading(hu_policy, assume_axes)
     folders = [
         read_audited(folder, setting)
         for folder, setting in ((train, "train"), (generated, "generated"), (heldout, "heldout"))
@@ -76,7 +80,7 @@ def audit(
     tokenizer = rebuild_network(file, "ctvit").to(pick_device(device))
     name = weights if isinstance(weights, str) else str(file.path)
     embedding = TokenizerEmbedding(tokenizer, rebuild_preset(file), file.sha256, name)
-    embedder = Embedder(embedding, ArrayCache(cache_dir), hu_policy)
+    embedder = Embedder(embedding, ArrayCache(cache_dir), reading)
     with bars() as show:
         embedder.embed(folders, print, show)
         findings = examine(embedder, seen, made, unseen, false_positive_rate, show)

@@ -8,6 +8,7 @@ from generatect.checkpoints.weights import read_stage_of
 from generatect.config.command import run_command
 from generatect.errors import InputError
 from generatect.files import writable_folder
+from generatect.progress import size
 
 DIRECTIONS = ("generatect", "original")
 
@@ -38,7 +39,7 @@ def convert(*, source: str, output: str, to: str, tokenizer: str | None, vgg: st
         stage = file.description["stage"]
         own = None if tokenizer is None else read_stage_of(tokenizer, "ctvit", "tokenizer")
         write_original(file, output_path, own, None if vgg is None else Path(vgg).expanduser())
-    print(f"wrote {output_path}, stage {stage}, {output_path.stat().st_size / 1e6:.0f} MB")
+    print(f"wrote {output_path}, stage {stage}, {size(output_path.stat().st_size)}")
 
 
 if __name__ == "__main__":

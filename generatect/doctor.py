@@ -18,7 +18,7 @@ from generatect.data.inspection.voxels import workers_that_fit
 from generatect.data.stamp import stamp_of
 from generatect.errors import InputError
 from generatect.files import writable_folder
-from generatect.progress import bars, duration
+from generatect.progress import bars, duration, size
 
 
 def doctor(
@@ -57,8 +57,8 @@ def doctor(
     with bars() as progress:
         headers = headers_of(pairs, cache_dir, progress)
     num_workers = workers_that_fit(headers) if isinstance(workers, str) else workers
-    gigabytes = sum(facts.num_bytes for facts in headers) / 1e9
-    cost = f"{gigabytes:.3g} GB to read, {num_workers} volumes at a time" if voxels else "tables and headers only"
+    num_bytes = sum(facts.num_bytes for facts in headers)
+    cost = f"{size(num_bytes)} to read, {num_workers} volumes at a time" if voxels else "tables and headers only"
     console.print(f"{len(pairs):,} volumes, {cost}", highlight=False)
     started, stamps = time.monotonic(), [stamp_of(record.path) for record in pairs.records]
     with bars() as progress:

@@ -12,6 +12,7 @@ from generatect.config.build import build
 from generatect.config.check import check_arguments
 from generatect.config.command import run_command
 from generatect.ct.arrays import ArrayForm
+from generatect.ct.scan import Reading
 from generatect.evaluation.compare import compare
 from generatect.evaluation.instruments import load_tools
 from generatect.evaluation.presets import EvaluationPreset
@@ -37,6 +38,8 @@ def evaluate(
     fvd: dict[str, Any],
     clip_score: dict[str, Any],
     arrays: dict[str, Any],
+    hu_policy: str,
+    assume_axes: str | None,
     device: str,
     cache_dir: str,
 ) -> None:
@@ -53,6 +56,8 @@ def evaluate(
         fvd: detector of clips, likewise.
         clip_score: `model`, see `load_clip`.
         arrays: range, axes and spacing_mm of volumes in `.npz`; see `ArrayForm.stated`.
+        hu_policy: how stored values become HU; for this and the next see `Reading`.
+        assume_axes: axes of files that state none.
         device: auto, cpu, cuda, ….
         cache_dir: what was measured in each volume is kept below it.
 
@@ -62,8 +67,10 @@ def evaluate(
     preset: EvaluationPreset = build(evaluation)
     where = str(pick_device(device))
     check_arguments(ArrayForm.stated, {"setting": "arrays", **arrays}, "arrays")
-    form = ArrayForm.stated("arrays", **arrays)
-    real_folder, fake_folder = read_folder(real, "real", form), read_folder(fake, "fake", form)
+    form, reading = ArrayForm.stated("arrays", **arrays), Reading(hu_policy, assume_axes)
+    real_folder, fake_folder = (
+        read_folder(folder, side, arrays=form, reading=reading) for folder, side in ((real, "real"), (fake, "fake"))
+    )
     require_comparable(real_folder, fake_folder, metrics, preset, grid)
     tools = load_tools(metrics, {"fid": fid, "fvd": fvd}, clip_score, where, f"{cache_dir}/evaluation")
     folder = writable_folder(output)

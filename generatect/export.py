@@ -6,6 +6,7 @@ from generatect.checkpoints.stage_file import STAGES
 from generatect.checkpoints.weights import find_weights
 from generatect.config.command import run_command
 from generatect.files import writable_folder
+from generatect.progress import size
 
 
 def export(
@@ -35,7 +36,7 @@ def export(
     files = [find_weights(weights, stage, cache_dir) for stage in STAGES]
     folder = writable_folder(output)
     for path in write_model_folder(files, folder, half, push_to):
-        print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+        print(f"wrote {path}, {size(path.stat().st_size)}")
     if push_to is not None:
         print(f"sent to {push_folder(folder, push_to, private)}")
 

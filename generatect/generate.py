@@ -16,7 +16,7 @@ from generatect.options import TokenOptions, UpscaleOptions
 from generatect.pipeline import TextToCT
 from generatect.placement import device_of_shard, pick_device, pick_precision
 from generatect.planning.plan import Plan
-from generatect.progress import duration
+from generatect.progress import duration, size
 from generatect.sidecar import ENDINGS, TOKENS
 from generatect.stage_models import LowresModel, StageModel
 from generatect.synthesis.dataset import finish_dataset
@@ -122,7 +122,8 @@ def generate(
     report(tally, len(work), f"{folder / 'rejected.csv'} once all is done")
     if share is None:
         endings = ENDINGS if upscale is not None else (*ENDINGS, TOKENS)
-        print("wrote", " ".join(str(folder / f"{wanted[0].name}{ending}") for ending in endings))
+        series = [f"and a DICOM series in {folder / wanted[0].name}"] if dicom else []
+        print("wrote", *(folder / f"{wanted[0].name}{ending}" for ending in endings), *series)
     else:
         say_finished(finish_dataset(folder, everything, maker.request, passes.plain() if passes else None))
 
@@ -130,13 +131,13 @@ def generate(
 def _announce(model: StageModel, num: int, tokens: TokenOptions, upscale: UpscaleOptions | None, plan: Plan) -> None:
     """Says what the work will be and what it will take."""
     seconds = estimate(model, tokens, upscale)
-    z, y, x = (model.preset.upscaled_grid if upscale else model.preset.grid).shape_zyx
-    refining = f" and {upscale.steps} steps on each of {z} slices" if upscale else ""
+    grid = model.preset.upscaled_grid if upscale else model.preset.grid
+    refining = f" and {upscale.steps} steps on each of {grid.shape_zyx[0]} slices" if upscale else ""
     print(
-        f"{num} volume{'s' * (num != 1)} of {z} × {y} × {x} voxels: {tokens.steps} token steps{refining}, about "
-        f"{duration(num * seconds)} on {model.device}, at most {num * z * y * x * 2 / 1e6:.0f} MB on disk"
+        f"{num} volume{'s' * (num != 1)} of {grid.said}: {tokens.steps} token steps{refining}, about "
+        f"{duration(num * seconds)} on {model.device}, at most {size(num * grid.num_voxels * 2)} on disk"
     )
-    print(f"{tokens.precision}, {plan}: peak memory about {plan.peak_bytes / 1e9:.2f} GB")
+    print(f"{tokens.precision}, {plan}: peak memory about {size(plan.peak_bytes)}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from generatect.data.tokens import VolumeTokens
 from generatect.errors import InputError
 from generatect.files import atomic_path, writable_folder
 from generatect.pipeline import pick_device
-from generatect.progress import duration
+from generatect.progress import duration, rate, size
 from generatect.text.conditioner import build_conditioner
 
 WORKER_BYTES = 3e9
@@ -124,9 +124,9 @@ def summary(steps: list[Step], work: Survey, made: dict[str, int], seconds: floa
         f"{made[step.what]} made"
         for step in steps
     ]
-    lines.append(f"left out: {len(work.left_out)} of {work.num} volumes, which cannot be read")
+    lines.append(f"skipped {len(work.left_out)} of {work.num} volumes (unreadable)")
     lines += [f"  {reason}" for reason in work.left_out.values()]
-    lines.append(f"at most {num_bytes / 1e9:.2f} GB written in {duration(seconds)}")
+    lines.append(f"at most {size(num_bytes)} written in {duration(seconds)}")
     return "\n".join(lines)
 
 
@@ -157,7 +157,7 @@ class _Rate(progress.ProgressColumn):
 
     def render(self, task: progress.Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
+        return Text("" if speed is None else rate(speed))
 
 
 @contextlib.contextmanager

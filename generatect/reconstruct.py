@@ -15,7 +15,7 @@ from generatect.ct.hu_evidence import FAR_ABOVE_HU, MAX_FAR_ABOVE_SHARE, share_f
 from generatect.ct.nifti import write_nifti
 from generatect.ct.preset import Preset
 from generatect.ct.preview import comparison
-from generatect.ct.scan import read_scan
+from generatect.ct.scan import Reading
 from generatect.data.scans import find_volumes, refuse_overwriting
 from generatect.files import atomic_path, sha256_of_file, writable_folder
 from generatect.metrics.reconstruction import psnr, ssim
@@ -26,7 +26,15 @@ from generatect.progress import bars, duration
 
 
 def reconstruct(
-    *, input: str, output: str, weights: str | dict[str, str], hu_policy: str, device: str, cache_dir: str
+    *,
+    input: str,
+    output: str,
+    weights: str | dict[str, str],
+    hu_policy: str,
+    assume_axes: str | None,
+    series: str | int | None,
+    device: str,
+    cache_dir: str,
 ) -> None:
     """Encodes and decodes volumes; writes each on its own grid, with PSNR and SSIM and a picture beside the original.
 
@@ -39,14 +47,16 @@ def reconstruct(
         input: a NIfTI file, a folder searched for them, or the folder of one DICOM series.
         output: folder of the results; a folder's structure is kept.
         weights: "phantom", "released", ORG/NAME on the Hub, a folder with `ctvit`, or a file of stage `ctvit`.
-        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
+        hu_policy: how stored values become HU; for this and the next two see `Reading`.
+        assume_axes: axes of files that state none.
+        series: which series of a DICOM folder of several.
         device: auto, cpu, cuda, ….
         cache_dir: folder of converted files.
 
     Raises:
         InputError: whatever of this cannot be used; of a folder's volumes, after the others are done.
     """
-    not_done = NotDone()
+    reading, not_done = Reading(hu_policy, assume_axes, series), NotDone()
     found = find_volumes(Path(input).expanduser(), not_done.closed)
     refuse_overwriting(found, Path(output).expanduser())
     folder = writable_folder(output)
@@ -54,11 +64,14 @@ def reconstruct(
     preset, where = rebuild_preset(file), pick_device(device)
     network = rebuild_network(file, "ctvit").to(where)
     print(estimate(network, preset, where, len(found)))
+    notice = file.description.get("notice")
+    if notice is not None:
+        print(f"these weights know one thing only: {notice}")
+        print("they draw a real CT as if it were one of these; for real CT name your own by weights=FOLDER")
     with bars() as show:
         for index, (path, name) in enumerate(found):
-            notice = file.description.get("notice")
             with not_done.going_on():
-                scores = _reconstruct_one(path, folder / name, hu_policy, network, preset, where, file.sha256, notice)
+                scores = _reconstruct_one(path, folder / name, reading, network, preset, where, file.sha256, notice)
                 print(f"{path}: {_said(scores)}, on the model's grid {_said(scores, 'grid_')}")
                 print(f"wrote {folder / name}.nii.gz {folder / name}.json {folder / name}.png")
             show("volumes", index + 1, len(found))
@@ -74,7 +87,7 @@ def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: 
         network(torch.zeros(1, 1, num_slices, y, x, device=device)).reconstruction.sum().item()
     seconds = (time.monotonic() - started) * z / num_slices * num_volumes
     return (
-        f"{num_volumes} volume{'s' * (num_volumes != 1)} through a grid of {z} × {y} × {x} voxels: about "
+        f"{num_volumes} volume{'s' * (num_volumes != 1)} through a grid of {preset.grid.said}: about "
         f"{duration(seconds)} on {device}, and the time to read, resample and write them"
     )
 
@@ -82,14 +95,14 @@ def estimate(network: CTViT, preset: Preset, device: torch.device, num_volumes: 
 def _reconstruct_one(
     path: Path,
     target: Path,
-    hu_policy: str,
+    reading: Reading,
     network: CTViT,
     preset: Preset,
     device: torch.device,
     sha256: str,
     notice: str | None,
 ) -> dict[str, float | None]:
-    scan = read_scan(path, hu_policy=hu_policy)
+    scan = reading.read(path)
     original = scan.volume
     if (share := share_far_above(original.voxels_hu)) > MAX_FAR_ABOVE_SHARE:
         print(

@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 from generatect.config.command import run_command
+from generatect.config.words import is_setting, quoted
 from generatect.ct.animation import write_gif
 from generatect.ct.intensity import WINDOWS
 from generatect.ct.preview import montage
 from generatect.ct.projection import projections
-from generatect.ct.scan import read_scan
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.ct.volume_files import volume_name
 from generatect.data.scans import find_volumes, refuse_overwriting
@@ -23,7 +24,16 @@ from generatect.web.texts import find_text, read_sidecar
 VIEWS = ("montage", "projections", "gif", "mp4", "html")
 
 
-def render(*, input: str | list[str], output: str, views: list[str], window: str, hu_policy: str) -> None:
+def render(
+    *,
+    input: str | list[str],
+    output: str,
+    views: list[str],
+    window: str,
+    hu_policy: str,
+    assume_axes: str | None,
+    series: str | int | None,
+) -> None:
     """Writes pictures of each volume: three planes, projections, a walk through the slices, a page to scroll.
 
     What a sidecar or a table beside a volume says of it (its report, SYNTHETIC) is on all of them.
@@ -33,7 +43,9 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
         output: folder of the results; a folder's structure is kept.
         views: which of `VIEWS`; mp4 is left out, and said, where imageio-ffmpeg is not installed.
         window: of the walks: lung, mediastinum or bone.
-        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
+        hu_policy: how stored values become HU; for this and the next two see `Reading`.
+        assume_axes: axes of files that state none.
+        series: which series of a DICOM folder of several.
 
     Raises:
         InputError: whatever of this cannot be used; of several volumes, after the others are done.
@@ -43,6 +55,7 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
             raise InputError(f"views: {view!r} is none; choose of {', '.join(VIEWS)}")
     if window not in WINDOWS:
         raise InputError(f"window={window}: expected one of {', '.join(WINDOWS)}")
+    reading = Reading(hu_policy, assume_axes, series)
     paths = [Path(path).expanduser() for path in ([input] if isinstance(input, str) else input)]
     if not paths:
         raise InputError("input: no file; name NIfTI files, or folders of NIfTI or DICOM")
@@ -57,7 +70,7 @@ def render(*, input: str | list[str], output: str, views: list[str], window: str
     with bars() as show:
         for index, (path, name) in enumerate(found):
             with not_done.going_on():
-                volume = read_scan(path, hu_policy=hu_policy).volume
+                volume = reading.read(path).volume
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 written += _render_one(volume, path, target, views, window)
@@ -96,11 +109,9 @@ def _render_one(volume: CTVolume, path: Path, target: Path, views: list[str], wi
 
 def name_inputs(arguments: list[str]) -> list[str]:
     """Command-line words with those that are files, such as `a.nii.gz b.nii.gz`, put together as `input=[…]`."""
-    files = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    if not files:
-        return arguments
-    quoted = ",".join("'" + file.replace("'", "\\'") + "'" for file in files)
-    return [f"input=[{quoted}]", *(word for word in arguments if word not in files)]
+    files = [word for word in arguments if not word.startswith("-") and (not is_setting(word) or Path(word).exists())]
+    others = [word for word in arguments if word not in files]
+    return [f"input=[{','.join(map(quoted, files))}]", *others] if files else arguments
 
 
 if __name__ == "__main__":

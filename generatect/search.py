@@ -6,9 +6,11 @@ import shlex
 import sys
 from typing import Literal
 
-from generatect.config.command import quoted, run_command
+from generatect.config.command import run_command
 from generatect.config.compose import compose_and_check
+from generatect.config.source import hints_in_source
 from generatect.config.sweep import JobRecord, print_table, write_summary
+from generatect.config.words import as_it_stands, is_setting, quoted
 from generatect.errors import InputError
 from generatect.files import writable_folder
 
@@ -89,8 +91,9 @@ def search(
 
 def as_own(arguments: list[str]) -> list[str]:
     """The command line with all settings of the training put into `training`."""
-    own = [item for item in arguments if item.startswith("-") or re.split(r"[=./@]", item.lstrip("+~"))[0] in OWN]
-    training = [item for item in arguments if item not in own]
+    own = [item for item in arguments if not is_setting(item) or re.split(r"[=./@]", item.lstrip("+~"))[0] in OWN]
+    hints = hints_in_source("generatect.train.train") or {}
+    training = [as_it_stands(item, hints, sweeps=True) for item in arguments if item not in own]
     return [*own, f"training=[{','.join(map(quoted, training))}]"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from generatect.config.check import check_arguments
 from generatect.config.command import run_command
-from generatect.ct.hounsfield import require_policy
+from generatect.ct.scan import Reading
 from generatect.errors import InputError
 from generatect.files import writable_folder
 from generatect.fitting import fit
@@ -31,6 +31,7 @@ def serve(
     memory: str | float,
     arithmetic: str,
     hu_policy: str,
+    assume_axes: str | None,
     max_waiting: int,
     max_upload_mb: int,
     t5: str | None,
@@ -48,7 +49,8 @@ def serve(
         upscale: how slices are refined, likewise; see `UpscaleOptions`. `slices_per_batch` is the most at once.
         memory: what it may take, such as 8GB; auto: nearly all that is free.
         arithmetic: fp32, bf16 or fp16; auto: bf16 on a GPU.
-        hu_policy: how stored values of opened files become HU; see `generatect.ct.hounsfield`.
+        hu_policy: how stored values of opened files become HU; for this and the next see `Reading`.
+        assume_axes: axes of opened files that state none.
         max_waiting: jobs that may wait behind the one that runs.
         max_upload_mb: size of a file that the browser may send.
         t5: folder or Hub id of the T5 in place of the one that the weights name.
@@ -59,7 +61,7 @@ def serve(
     """
     check_arguments(TokenOptions, tokens, "tokens")
     check_arguments(UpscaleOptions, upscale, "upscale")
-    require_policy(hu_policy)
+    reading = Reading(hu_policy, assume_axes)
     for name, value in (("max_waiting", max_waiting), ("max_upload_mb", max_upload_mb)):
         if value < 0:
             raise InputError(f"{name}={value}: expected a number from 0")
@@ -79,7 +81,7 @@ def serve(
             folders,
             token_options,
             upscale_options,
-            hu_policy,
+            reading,
             max_waiting,
             max_upload_mb * 1_000_000,
         )

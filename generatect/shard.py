@@ -22,7 +22,7 @@ from generatect.data.shards import write_shards
 from generatect.errors import InputError
 from generatect.files import require_space, writable_folder
 from generatect.pipeline import pick_device
-from generatect.progress import bars
+from generatect.progress import bars, size
 
 WORKER_BYTES = 3e9
 """Memory that reading and resampling a large scan takes."""
@@ -94,7 +94,7 @@ def shard(
     )
     num_volumes = len(sides["train"]) + len(sides["val"])
     room = num_volumes * maker.bytes_per_volume
-    print(f"{num_volumes} volumes, about {room / 1e9:.2f} GB, into {output}")
+    print(f"{num_volumes} volumes, about {size(room)}, into {output}")
     if isinstance(store, FolderStore):
         require_space(Path(store.root, "shards"), room - _size_of(Path(store.root)))
     with bars() as show:
@@ -103,7 +103,7 @@ def shard(
         )
     for side, entry in header["sides"].items():
         left_out = f", {entry['left_out']} left out, see {module.bad.file}" if entry["left_out"] else ""
-        print(f"wrote {output} {side}: {entry['volumes']} volumes, {entry['bytes'] / 1e9:.2f} GB{left_out}")
+        print(f"wrote {output} {side}: {entry['volumes']} volumes, {size(entry['bytes'])}{left_out}")
 
 
 def _tokenizer(stage: str, path: str | None, device: torch.device) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from generatect.config.command import refuse_early, run_command
 if __name__ == "__main__":
     refuse_early("train")  # before the imports below, which take seconds
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from generatect.callbacks.run_record import RunRecord
@@ -30,6 +32,7 @@ from generatect.errors import InputError
 from generatect.signals import ended_by_signals
 from generatect.stages.activations import compile_network, forget_activations
 from generatect.stages.assemble import PARTS, Assembled, assemble, find_tokenizer, start_from
+from generatect.stages.closing import closing
 from generatect.stages.limits import check_trainer
 from generatect.stages.processes import first_failure_speaks
 from generatect.stages.reading import line_on_reports
@@ -95,7 +98,7 @@ def train(
         InputError: a checkpoint is missing, of another stage or of another run, the output cannot be written, holds a
             run or is in use, the data cannot be used, or the trainer cannot do what the stage needs.
     """
-    settings, name = dict(locals()), stage["name"]
+    settings, name, started = dict(locals()), stage["name"], time.monotonic()
     check_conditioner(text_encoder)
     check_trainer(stage, trainer, compile=compile)
     loggers = [build(entry) for entry in logger.values()]  # first of all, for what they refuse
@@ -157,15 +160,21 @@ def train(
             if is_first:
                 print(NO_VALIDATION)
             callbacks = {key: node for key, node in callbacks.items() if not node.get("monitor", "").startswith("val/")}
+        for key in [key for key, node in callbacks.items() if "_target_" not in node]:
+            if is_first:
+                print(f"callbacks.{key}: not among the callbacks chosen; its settings have no effect")
+            del callbacks[key]
         shown = {key: {"preset": built.preset, "notice": notice} if key == "previews" else {} for key in callbacks}
+        parts = [RunRecord(folder, settings, identity, changed)]
+        parts += [build(entry, **shown[key]) for key, entry in callbacks.items()]
+        if not trainer.get("enable_progress_bar", True):
+            parts = [part for part in parts if not isinstance(part, ProgressBar)]
         runner = build(
             trainer,
+            enable_progress_bar=any(isinstance(part, ProgressBar) for part in parts),  # not one of Lightning's
             limit_train_batches=steps,
             val_check_interval=min(val_every, steps),
-            callbacks=[
-                RunRecord(folder, settings, identity, changed),
-                *(build(entry, **shown[key]) for key, entry in callbacks.items()),
-            ],
+            callbacks=parts,
             logger=loggers,
         )
         try:
@@ -180,6 +189,7 @@ def train(
         runner.save_checkpoint(folder / LATEST, weights_only=False)
         if runner.is_global_zero:
             export(folder / LATEST, name, folder)
+            print(closing(name, folder, tokenizer, time.monotonic() - started))
 
 
 def _checkpoint(folder: Path, stage: str, resume: str | None, init: str | None, *, fresh: bool) -> Path | None:
@@ -240,7 +250,7 @@ def export(checkpoint: Path, stage: str, folder: Path) -> None:
 def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> str:
     """What is about to happen, in two lines."""
     sizes = ", ".join(
-        f"{key} {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M"
+        f"{key} {_million(sum(p.numel() for p in network.parameters()))}"
         for key, network in built.module.items()
         if isinstance(network, torch.nn.Module)
     )
@@ -251,6 +261,10 @@ def summary(name: str, built: Assembled, data: PairsDataModule, steps: int) -> s
         f"{len(data.train_indices)} volumes to train and {len(data.val_indices)} to validate on, "
         f"{z} × {y} × {x} voxels, preset {preset}, {steps} steps"
     )
+
+
+def _million(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from generatect.files import writable_folder
 from generatect.fitting import estimate, fit
 from generatect.options import UpscaleOptions
 from generatect.placement import device_of_shard, pick_device, pick_precision
-from generatect.progress import duration
+from generatect.progress import duration, size
 from generatect.sidecar import ENDINGS
 from generatect.stage_models import TokensToCT, UpscaleModel
 from generatect.synthesis.dataset import finish_dataset
@@ -111,13 +111,13 @@ def upscale(
             refuse_strangers(folder, names)
         for line in lines_on_length(model.reads([item.prompt.text for item in work])):
             print(line)
-        z, y, x = model.preset.upscaled_grid.shape_zyx
+        grid = model.preset.upscaled_grid
         print(
-            f"{len(work)} volume{'s' * (len(work) != 1)} of {z} × {y} × {x} voxels: {options.steps} steps on each of "
-            f"{z} slices, about {duration(len(work) * estimate(model, None, options))} on {model.device}, at most "
-            f"{len(work) * z * y * x * 2 / 1e6:.0f} MB on disk"
+            f"{len(work)} volume{'s' * (len(work) != 1)} of {grid.said}: {options.steps} steps on each of "
+            f"{grid.shape_zyx[0]} slices, about {duration(len(work) * estimate(model, None, options))} on "
+            f"{model.device}, at most {size(len(work) * grid.num_voxels * 2)} on disk"
         )
-        print(f"{options.precision}, {plan}: peak memory about {plan.peak_bytes / 1e9:.2f} GB")
+        print(f"{options.precision}, {plan}: peak memory about {size(plan.peak_bytes)}")
         tally = make_all(maker, work, folder, share, passes, model.device)
     is_dataset = share is not None and all(source.sidecar for source in sources)  # real patients' are none
     reasons = f"{folder / 'rejected.csv'} once all is done" if is_dataset else f"{folder}/NAME.rejected.json"

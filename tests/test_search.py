@@ -20,7 +20,7 @@ from generatect.tuning.study import FOLDER, Search, pruner
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
 TINY = ["stage=ctvit", "model=tiny", "data.pairs.num=20", "trainer.accelerator=cpu", "val_every=1"]
-TINY += ["callbacks.progress.refresh_rate=0", "~callbacks.previews", "~callbacks.tables"]
+TINY += ["~callbacks.progress", "~callbacks.previews", "~callbacks.tables"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from generatect.config.scores import Scores, read_scores
 from generatect.config.sweep import DONE, FAILED, INTERRUPTED, JobRecord, read_records, write_summary
 
 QUICK = ["model=tiny", "data.pairs.num=20", "stage.datamodule.batch_size=2", "trainer.accelerator=cpu"]
-QUICK += ["callbacks.progress.refresh_rate=0", "~callbacks.previews", "~callbacks.tables"]
+QUICK += ["~callbacks.progress", "~callbacks.previews", "~callbacks.tables"]
 
 
 @pytest.fixture

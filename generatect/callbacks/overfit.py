@@ -53,6 +53,10 @@ def verdict(losses: list[float]) -> str:
     numbers = f"loss {before:.4g} → {after:.4g} in {len(losses)} steps"
     if not math.isfinite(after):
         return f"overfit: {numbers}, it is not finite; lower stage.module.optimizer.lr"
+    numbers = f"{numbers}, {after / before:.0%} of where it began"
     if after < ENOUGH * before:
-        return f"overfit: {numbers}, it fell to {after / before:.0%}"
-    return f"overfit: {numbers}, it did not fall; look at the data, stage.module.optimizer.lr and steps"
+        return f"overfit: {numbers}: it fell (below {ENOUGH:.0%})"
+    return (
+        f"overfit: {numbers}: not learned by heart, expected below {ENOUGH:.0%}; give more steps, and where that does "
+        "not help look at the data and stage.module.optimizer.lr"
+    )

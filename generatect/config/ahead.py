@@ -7,7 +7,7 @@ work would be found out one job at a time.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -20,7 +20,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from generatect.config.resolvers import config_folder
+from generatect.config.suggest import dotted
 from generatect.config.sweep import SHARD_KEY, jobs_folder, refuse_other_sweep
+from generatect.config.template_names import refuse_words_of_template
 from generatect.errors import InputError
 
 HYDRA_MAY_CALL = ("hydra._internal.core_plugins.", "hydra_plugins.", "hydra.experimental.callbacks.")
@@ -35,11 +37,14 @@ class Ahead:
         launcher: class that starts the jobs.
         sweep_folder: folder of the jobs and their summary; None for a single run, or a command without output.
         config: what a single run will be given; None for a sweep, which has a configuration for each job.
+        shared: plain values that all jobs of a sweep share; None for a single run, and where the jobs differ in a value
+            that the command needs.
     """
 
     launcher: str
     sweep_folder: Path | None
     config: DictConfig | None
+    shared: dict[str, Any] | None
 
     @property
     def uses_processes(self) -> bool:
@@ -69,17 +74,25 @@ def look_ahead(config_name: str, arguments: list[str]) -> Ahead | None:
     overrides = OverridesParser.create().parse_overrides(options.overrides)
     for override in overrides:
         _refuse_impossible(override)
+    if config_name == "train":
+        refuse_words_of_template(options.overrides)
     node = _compose(config_name, [item for item in overrides if not item.is_sweep_override()], options.config_dir)
     _check_hydra(node.hydra)
     is_sweep, folder = options.multirun or node.hydra.mode == RunMode.MULTIRUN, None
+    jobs = _jobs(node.hydra.sweeper, options.overrides) if is_sweep else []
+    if jobs:  # a key that does not exist is found before Hydra makes folders for its jobs
+        _compose(config_name, OverridesParser.create().parse_overrides(jobs[0]), options.config_dir)
     if is_sweep and isinstance(node.get("output"), str):
         folder = jobs_folder(node.output, _sweeps_shards(overrides))
         if "resume" in node:
-            refuse_other_sweep(folder, _jobs(node.hydra.sweeper, options.overrides))
+            refuse_other_sweep(folder, jobs)
     launcher = node.hydra.launcher["_target_"].rpartition(".")[2]
     with open_dict(node):
         del node["hydra"]
-    return Ahead(launcher, folder, None if is_sweep else node)
+    shared = None
+    if is_sweep and all(value != "???" for _, value in dotted(node)):
+        shared = cast(dict, OmegaConf.to_container(node, resolve=True))
+    return Ahead(launcher, folder, None if is_sweep else node, shared)
 
 
 def _jobs(sweeper: DictConfig, arguments: list[str]) -> list[list[str]]:
@@ -109,6 +122,8 @@ def _sweeps_shards(overrides: list[Override]) -> bool:
 
 def _refuse_impossible(override: Override) -> None:
     key, line = override.get_key_element(), override.input_line
+    if key in ("hydra.run.dir", "hydra.output_subdir"):
+        raise InputError(f"{line}: a command writes into its output alone; use output=FOLDER")
     if override.is_sweep_override() and key == "output":
         raise InputError(f"{line}: a sweep has one output, with a folder for each job")
     if override.key_or_group == "experiments" and isinstance(override.value(), Glob):

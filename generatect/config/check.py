@@ -93,8 +93,8 @@ def _check(arguments: Mapping[str, Any], names: list[str] | None, hints: Mapping
         if names is not None and name not in names:
             raise InputError(f"{prefix}{name}: no such setting, {did_you_mean(name, names)}")
         hint = hints.get(name)
-        if _is_plain(value) and hint is not None and not _fits(value, hint):
-            advice = f"; write [{value}]" if isinstance(value, str) and _fits([value], hint) else ""
+        if _is_plain(value) and hint is not None and not fits(value, hint):
+            advice = f"; write [{value}]" if isinstance(value, str) and fits([value], hint) else ""
             raise InputError(f"{prefix}{name}: {value!r} is not of the expected type {_readable(hint)}{advice}")
         check_range(name, value, where)
 
@@ -108,7 +108,8 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of the annotated type, as a reader of YAML sees it: true is no number."""
     is_choice = typing.get_origin(hint) in (typing.Union, types.UnionType, typing.Literal)
     options = typing.get_args(hint) if is_choice else (hint,)
     if isinstance(value, bool):  # bool is an int to Python, not to a reader of YAML

@@ -7,7 +7,6 @@ stack trace to whoever wants it.
 import contextlib
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,21 +14,19 @@ import hydra
 from hydra.errors import HydraException
 
 from generatect.config.ahead import Ahead, look_ahead
-from generatect.config.check import check_arguments_in_source, check_config_in_source
+from generatect.config.check import check_arguments, check_arguments_in_source, check_config_in_source
 from generatect.config.environment import FULL_ERROR, full_error
 from generatect.config.job import Job, resolve
 from generatect.config.one_line import USER_ERRORS, one_line
 from generatect.config.quiet import quiet
 from generatect.config.resolvers import config_folder, register_resolvers
+from generatect.config.source import hints_in_source
 from generatect.config.suggest import explain
 from generatect.config.sweep import finish_sweep
+from generatect.config.targets import type_hints
+from generatect.config.words import read_words
 from generatect.errors import InputError
 from generatect.signals import ended_in_one_line
-
-FREE_TEXT = ("prompt",)
-"""Settings whose value is prose: taken as it stands, commas, colons and all."""
-
-_QUOTED = re.compile(r"""(['"])((?!\1)[^\\]|\\.)*\1|null""", re.DOTALL)
 
 
 def run_command(config_name: str, function: Callable[..., None]) -> None:
@@ -44,12 +41,18 @@ def run_command(config_name: str, function: Callable[..., None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be UTF-8, and are printed all the same
             stream.reconfigure(errors="backslashreplace")
-    argv = [sys.argv[0], *map(quote_free_text, sys.argv[1:])]
+    argv = list(sys.argv)
     job = Job(config_name, function, user_setting)
     ahead: Ahead | None = None
     try:
+        hints = {name: hint for name, hint in type_hints(function).items() if name != "return"}
+        argv[1:] = read_words(sys.argv[1:], hints)
         with ended_in_one_line(config_name), _hydra_reads(argv):
-            ahead = look_ahead(config_name, argv[1:])
+            looked = look_ahead(config_name, argv[1:])
+            if looked is not None and looked.shared is not None:
+                check_arguments(function, looked.shared)
+                check_config_in_source(looked.shared)
+            ahead = looked
             hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)()
     except USER_ERRORS as error:  # the configuration did not compose
         job.report(error if user_setting == "1" else InputError(_explained(error, config_name, argv[1:])))
@@ -75,13 +78,16 @@ def refuse_early(config_name: str) -> None:
     if os.environ.get(FULL_ERROR) == "1":
         return  # the trace of a complete start tells more
     register_resolvers()
-    arguments = [*map(quote_free_text, sys.argv[1:])]
+    target, arguments = f"generatect.{config_name}.{config_name}", sys.argv[1:]
     try:
+        arguments = read_words(arguments, hints_in_source(target) or {})
         with full_error("1"):
             ahead = look_ahead(config_name, arguments)
+        plain = None if ahead is None else ahead.shared
         if ahead is not None and ahead.config is not None:
             plain = resolve(ahead.config)
-            check_arguments_in_source(f"generatect.{config_name}.{config_name}", plain)
+        if plain is not None:
+            check_arguments_in_source(target, plain)
             check_config_in_source(plain)
     except USER_ERRORS as error:
         print(f"generatect.{config_name}: {_explained(error, config_name, arguments)}", file=sys.stderr)
@@ -103,22 +109,3 @@ def _hydra_reads(argv: list[str]) -> Iterator[None]:
             yield
     finally:
         sys.argv = before
-
-
-def quote_free_text(argument: str) -> str:
-    """Quotes the value of a free-text setting, so that Hydra's grammar takes nothing in it for syntax.
-
-    A value that somebody has quoted already stays as it is.
-    """
-    key, equals, value = argument.partition("=")
-    if key not in FREE_TEXT or not equals or _QUOTED.fullmatch(value):
-        return argument
-    return f"{key}={quoted(value)}"
-
-
-def quoted(value: str) -> str:
-    """A text as one value in Hydra's grammar, whatever is in it."""
-    # Hydra reads \' as a quote and, before a quote, \\ as a backslash; OmegaConf reads \${ as a plain ${.
-    trailing = value[len(value.rstrip("\\")) :]
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value.removesuffix(trailing)) + trailing * 2
-    return f"'{escaped}'".replace("${", r"\${")

@@ -8,6 +8,7 @@ from generatect.config.check import check_config
 from generatect.config.job import resolve
 from generatect.config.resolvers import config_folder
 from generatect.config.suggest import explain
+from generatect.config.template_names import refuse_words_of_template
 from generatect.errors import InputError
 
 
@@ -17,6 +18,7 @@ def compose_and_check(config_name: str, overrides: list[str]) -> dict:
     Raises:
         InputError: a setting that does not exist or has a value that cannot be.
     """
+    refuse_words_of_template(overrides)
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(config_folder())):
         try:

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from generatect.config.advice import as_settings
 from generatect.config.check import check_arguments, check_config
 from generatect.config.environment import full_error
 from generatect.config.one_line import is_user_error, one_line
@@ -134,16 +135,22 @@ class Job:
                 if not sweep:
                     raise
                 traceback.print_exc()
-            self.report(error)
-            return one_line(error)
+            return self.report(error, [key for key, _ in dotted(config)])
         return None
 
-    def report(self, error: Exception) -> None:
-        """Says what is wrong in one line, or raises it for whoever wants the trace."""
+    def report(self, error: Exception, keys: Collection[str] = ()) -> str:
+        """Says in one line what is wrong and returns it, or raises the error for whoever wants the trace.
+
+        Args:
+            error: what ended the command.
+            keys: its settings, for advice that names some.
+        """
         self.failed = True
         if self.full_error == "1":
             raise error
-        print(f"generatect.{self.command}: {one_line(error)}", file=sys.stderr)
+        line = as_settings(one_line(error), keys)
+        print(f"generatect.{self.command}: {line}", file=sys.stderr)
+        return line
 
 
 def refuse_sweeps_of_several_processes(config: DictConfig) -> None:

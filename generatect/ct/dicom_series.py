@@ -136,8 +136,8 @@ def choose_series(found: list[Series], wanted: str | int | None, folder: Path) -
         raise InputError(f"{folder}: no axial CT series, but: {'; '.join(reasons)}")
     if len(axial) > 1:
         raise InputError(
-            f"{folder}: holds {_listing(axial, found)}; give each series a folder of its own, import them with "
-            "generatect.import_dicom, or choose with series=NUMBER or the beginning of a UID"
+            f"{folder}: holds {_listing(axial, found)}; give each series a folder of its own or import them with "
+            "generatect.import_dicom; reconstruct and render take series=NUMBER or the beginning of a UID, too"
         )
     require_whole(axial[0], found, ())
     return axial[0]

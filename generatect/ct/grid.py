@@ -45,6 +45,12 @@ class Grid:
             raise InputError(f"grid spacing_mm_zyx={self.spacing_mm_zyx}: expected three positive spacings in mm")
 
     @property
+    def said(self) -> str:
+        """Voxels and millimetres for people, the thickness of slices first; rounded, and so no identity."""
+        (z, y, x), (mm_z, mm_y, mm_x) = self.shape_zyx, self.spacing_mm_zyx
+        return f"{z} × {y} × {x} voxels of {mm_z:.3g} × {mm_y:.3g} × {mm_x:.3g} mm"
+
+    @property
     def fov_mm_zyx(self) -> tuple[float, float, float]:
         """Field of view in millimetres, from outer face to outer face: voxels × spacing."""
         (num_z, num_y, num_x), (mm_z, mm_y, mm_x) = self.shape_zyx, self.spacing_mm_zyx

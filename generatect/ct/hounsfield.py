@@ -98,8 +98,8 @@ def decide_hu(
     if policy == "metadata":
         if metadata is None or not metadata.is_usable:
             raise InputError(
-                f"{path}: hu_policy=metadata, but its table gives {metadata or 'no slope and intercept'}; "
-                "expected two finite numbers, the slope not 0"
+                f"{path}: hu_policy=metadata, but a table gives {metadata or 'no slope and intercept for it'}; "
+                "expected two finite numbers, the slope not 0, or another hu_policy"
             )
         return HUDecision(policy, metadata.slope, metadata.intercept, "as told: the table's scaling of stored values")
     if policy == "already_hu":
@@ -151,11 +151,12 @@ def _decide_by_values(stored: np.ndarray, header: Scaling, metadata: Scaling | N
     if len(readings) == 1 and not evidence[0].is_scaled_twice:
         _require_air(stored, header, path)
         return HUDecision("header", 1.0, 0.0, "the only reading; has air, but little or no soft tissue beside it")
+    policies = ", ".join(("header", *(["metadata"] if metadata is not None else []), "already_hu"))
     tried = "; ".join(f"{policy} ({scaling}) {_range(sample, scaling)}" for policy, scaling in readings)
     raise InputError(
         f"{path}: no reading of its values is a CT, with air near -1000 and soft tissue near 0 HU; 5th / 50th / 95th "
         f"percentile by {tried}; mend the scaling, leave the file out, or say what holds: "
-        "hu_policy=header, metadata, already_hu or unchecked"
+        f"hu_policy={policies} or unchecked"
     )
 
 

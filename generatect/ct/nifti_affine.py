@@ -45,7 +45,7 @@ def stored_affine(
     Raises:
         InputError: no usable affine, or two that differ.
     """
-    assumed = None if assume_axes is None else _directions(assume_axes)
+    assumed = None if assume_axes is None else axis_directions(assume_axes)
     with np.errstate(all="ignore"):  # a damaged header holds anything; the checks below see what came of it
         sform, qform = _sform(header, path), _qform(header, path)
         if sform is not None:
@@ -179,7 +179,7 @@ def _with_spacing(affine: np.ndarray, spacing_mm_zyx: tuple[float, float, float]
     return result
 
 
-def _directions(axes: str) -> np.ndarray:
+def axis_directions(axes: str) -> np.ndarray:
     """Unit columns, in RAS+, of axes named by letters."""
     known = [LETTERS[letter] for letter in axes if letter in LETTERS]
     if len(axes) != 3 or sorted(axis for axis, _ in known) != [0, 1, 2]:

@@ -18,6 +18,7 @@ HEADER_BYTES = 540
 
 MAX_OFFSET = 1 << 26
 SPATIAL_UNIT_BITS, UNIT_UNKNOWN, UNIT_MILLIMETRE = 7, 0, 2
+UNITS = {1: "metres", 3: "micrometres"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,8 @@ def _require_fixed_fields(header: nib.Nifti1Header, path: Path) -> None:
     """Refuses lengths in another unit, and voxels that mean something else than brightness."""
     unit = int(header["xyzt_units"]) & SPATIAL_UNIT_BITS
     if unit not in (UNIT_UNKNOWN, UNIT_MILLIMETRE):
-        raise InputError(f"{path}: lengths are in unit {unit}; expected {UNIT_MILLIMETRE} (mm) or {UNIT_UNKNOWN}")
+        said = UNITS.get(unit, f"unit {unit}, which NIfTI does not define")
+        raise InputError(f"{path}: lengths are in {said}; expected millimetres, so store them in millimetres")
     if int(header["intent_code"]) != 0:
         raise InputError(
             f"{path}: intent code {int(header['intent_code'])} marks labels, vectors or statistics; expected 0 (image)"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from generatect.errors import InputError
 from generatect.files import require_space
+from generatect.progress import size
 
 SURVEY_THREADS = 8
 """Files looked at together while it is found out what is there; that waits for disks and hashes, not for Python."""
@@ -133,7 +134,7 @@ def describe(steps: Sequence[Step], work: Survey, folder: Path) -> str:
     total = sum(len(work.missing[step.what]) * step.bytes_each for step in steps)
     free = shutil.disk_usage(folder).free
     require_space(folder / "prepared", total, "cache_dir")
-    return "\n".join([*lines, f"needs at most {total / 1e9:.2f} GB in {folder}, where {free / 1e9:.0f} GB are free"])
+    return "\n".join([*lines, f"needs at most {size(total)} in {folder}, where {size(free)} are free"])
 
 
 def _leave_out(work: Survey, index: int, reason: str) -> None:

@@ -1,7 +1,6 @@
 """Data of stage `superres`: single slices at both resolutions, with their reports."""
 
 import numpy as np
-from rich.progress import track
 from torch.utils.data import Dataset
 
 from generatect.ct.preset import Preset
@@ -13,6 +12,7 @@ from generatect.data.reconstructions import Reconstructions
 from generatect.errors import InputError
 from generatect.files import require_space
 from generatect.networks.ctvit import CTViT
+from generatect.progress import size, tracked
 
 
 class SliceDataset(Dataset):
@@ -165,13 +165,13 @@ class SuperResData(PairsDataModule):
             )
             if rank == 0:
                 print(
-                    f"{len(missing)} of {len(indices)} volumes to prepare, once, at most {2 * num_voxels / 1e9:.2f} GB "
+                    f"{len(missing)} of {len(indices)} volumes to prepare, once, at most {size(2 * num_voxels)} "
                     f"in {cache.folder}"
                 )
             require_space(cache.folder / "volumes", 2 * num_voxels, "cache_dir")
         self.tokenizer.to(self.trainer.strategy.root_device if self.trainer else "cpu")
         own = [index for index in indices[rank::num_ranks] if index in missing]
-        for index in track(own, f"Slices of {len(own)} volumes", transient=True, disable=rank > 0):
+        for index in tracked(own, f"slices of {len(own)} volumes", len(own), shown=rank == 0):
             with self.bad.leaving_out(index):
                 prepare(index)
         self.agree_on_bad()

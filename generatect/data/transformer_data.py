@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch.utils.data import Dataset
 
 from generatect.ct.preset import Preset
@@ -11,6 +10,7 @@ from generatect.data.module import PairsDataModule
 from generatect.data.pairs import Pairs
 from generatect.data.tokens import VolumeTokens
 from generatect.networks.ctvit import CTViT
+from generatect.progress import tracked
 
 
 class TokenDataset(Dataset):
@@ -87,7 +87,7 @@ class TransformerData(PairsDataModule):
             print(f"{len(missing)} of {len(indices)} volumes to encode, once, into {self.token_cache.folder}")
         own = [index for index in indices[rank::num_ranks] if index in missing]
         done = tokens.encode(own, self.encode_batch_size, self.bad)
-        for _ in track(done, f"Tokens of {len(own)} volumes", len(own), transient=True, disable=rank > 0):
+        for _ in tracked(done, f"tokens of {len(own)} volumes", len(own), shown=rank == 0):
             pass
         self.agree_on_bad()
         usable = self.bad.usable(indices)

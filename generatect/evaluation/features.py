@@ -7,7 +7,7 @@ it was; a second metric, or another generated folder against the same real one, 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Task:
     def key(self, measure: Measure) -> tuple[str, ...]:
         """Key in the cache."""
         grid = self.grid and [self.grid.shape_zyx, self.grid.spacing_mm_zyx]
-        content = json.dumps([measure.depends_on, grid], sort_keys=True)
+        content = json.dumps([measure.depends_on, grid, asdict(self.volume.reading)], sort_keys=True)
         return (FORMAT, measure.name, self.volume.sha256, content)
 
 

@@ -13,9 +13,10 @@ from generatect.ct.arrays import ENDING as ARRAY
 from generatect.ct.arrays import RECOGNISED, ArrayForm, read_array, read_array_header
 from generatect.ct.grid import Grid
 from generatect.ct.intensity import HU_RANGE
-from generatect.ct.nifti import read_header, read_nifti
+from generatect.ct.nifti import read_header
 from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
+from generatect.ct.scan import AS_STATED, Reading
 from generatect.ct.volume import CTVolume
 from generatect.ct.volume_files import is_volume_file, volume_name
 from generatect.data.stamp import Stamp, require_unchanged, stamp_of
@@ -44,6 +45,7 @@ class EvaluatedVolume:
         grid: shape and spacing of the canonical volume.
         prompt: what it was made from, or its report; None where nothing says it.
         arrays: what is stated of arrays.
+        reading: how its file is read.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class EvaluatedVolume:
     grid: Grid
     prompt: str | None
     arrays: ArrayForm = RECOGNISED
+    reading: Reading = AS_STATED
 
     def read(self) -> CTVolume:
         """The volume as it is stored.
@@ -62,7 +65,7 @@ class EvaluatedVolume:
                 hash was made.
         """
         is_array = self.path.name.endswith(ARRAY)
-        volume = read_array(self.path, self.arrays)[0] if is_array else read_nifti(self.path)
+        volume = read_array(self.path, self.arrays)[0] if is_array else self.reading.read(self.path).volume
         require_unchanged(self.path, self.stamp)
         return volume
 
@@ -106,7 +109,9 @@ def on_grid(volume: CTVolume, grid: Grid | None) -> Shaped[np.ndarray, "z y x"]:
     return resample_to_grid(volume, grid, clip_hu=HU_RANGE).voxels_hu
 
 
-def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED) -> EvaluatedFolder:
+def read_folder(
+    folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED, reading: Reading = AS_STATED
+) -> EvaluatedFolder:
     """Looks at every header, sidecar and table of a folder; no voxel is read.
 
     Prompts come from sidecars `NAME.json`, as `generate` writes them, or from a table beside the volumes
@@ -116,6 +121,7 @@ def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED
         folder: searched for `.nii.gz` and `.nii`, in capitals, too, not deeper; hidden files are passed over.
         setting: what named it, for messages: "real" or "fake".
         arrays: what is stated of `.npz`, which may lie there in the place of NIfTI.
+        reading: how NIfTI is read.
 
     Raises:
         InputError: no such folder, none or unreadable volumes, prompts whose volume is missing, or volumes that
@@ -136,14 +142,15 @@ def read_folder(folder: str | Path, setting: str, arrays: ArrayForm = RECOGNISED
     grids, refused = {}, list[str]()
     for path in files:
         try:
-            grids[path] = _grid(path, arrays)
+            grids[path] = _grid(path, arrays, reading)
         except InputError as error:
             refused.append(str(error))
     refuse_unreadable(refused, len(files))
     volumes = []
     for path in files:
-        name, stamp = _name(path), stamp_of(path)
-        volumes.append(EvaluatedVolume(path, name, sha256_of_file(path), stamp, grids[path], prompts.get(name), arrays))
+        name, stamp, grid = _name(path), stamp_of(path), grids[path]
+        sha256, prompt = sha256_of_file(path), prompts.get(name)
+        volumes.append(EvaluatedVolume(path, name, sha256, stamp, grid, prompt, arrays, reading))
     weights = one_set_of_weights({name: sidecars[name] for name in names if name in sidecars}, f"{setting}={folder}")
     return EvaluatedFolder(setting, where, tuple(volumes), weights)
 
@@ -195,7 +202,7 @@ def require_one_grid(folders: tuple[EvaluatedFolder, ...]) -> None:
     for volume in (volume for folder in folders for volume in folder.volumes):
         if not _alike(volume.grid, first.grid):
             raise InputError(
-                f"{volume.path}: {_said(volume.grid)}, but {first.path}: {_said(first.grid)}; expected one grid, put "
+                f"{volume.path}: {volume.grid.said}, but {first.path}: {first.grid.said}; expected one grid, put "
                 "them on one, or add grid=fake to resample real volumes in millimetres to that of the generated ones"
             )
 
@@ -219,8 +226,9 @@ def refuse_unreadable(refused: list[str], num_volumes: int) -> None:
         )
 
 
-def _grid(path: Path, arrays: ArrayForm) -> Grid:
-    stored = read_array_header(path, arrays) if path.name.endswith(ARRAY) else read_header(path)
+def _grid(path: Path, arrays: ArrayForm, reading: Reading) -> Grid:
+    is_array = path.name.endswith(ARRAY)
+    stored = read_array_header(path, arrays) if is_array else read_header(path, assume_axes=reading.assume_axes)
     order = closest_order(stored.affine)
     i, j, k = stored.shape[:3]
     affine = order.canonical_affine(stored.affine, (i, j, k))
@@ -233,12 +241,6 @@ def _alike(first: Grid, second: Grid) -> bool:
     return first.shape_zyx == second.shape_zyx and np.allclose(
         first.spacing_mm_zyx, second.spacing_mm_zyx, rtol=SAME_SPACING, atol=0
     )
-
-
-def _said(grid: Grid) -> str:
-    z, y, x = grid.shape_zyx
-    mm_z, mm_y, mm_x = grid.spacing_mm_zyx
-    return f"{z} × {y} × {x} voxels of {mm_z:.3g} × {mm_y:.3g} × {mm_x:.3g} mm"
 
 
 def _is_volume(name: str) -> bool:

@@ -31,7 +31,7 @@ def is_path(text: str) -> bool:
 
     `google/t5-v1_1-base` and `base/ctvit` are names, unless a file is called so.
     """
-    bare = text.strip("'\"[]")
+    bare = text.strip("'\"[]").replace("\\'", "'")
     if bare.startswith(("/", "~", "./", "../")) or "://" in bare or PureWindowsPath(bare).is_absolute():
         return True
     return "/" in bare and Path(bare).exists()

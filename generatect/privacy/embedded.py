@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from generatect.ct.scan import read_scan
+from generatect.ct.scan import Reading
 from generatect.data.cache import ArrayCache
 from generatect.data.stamp import require_unchanged
 from generatect.errors import InputError
@@ -31,12 +31,12 @@ class Embedder:
     Attributes:
         embedding: what is computed of a volume.
         cache: where it is kept.
-        hu_policy: how stored values become HU; see `generatect.ct.hounsfield`.
+        reading: how scans are read.
     """
 
     embedding: TokenizerEmbedding
     cache: ArrayCache
-    hu_policy: str
+    reading: Reading
 
     def missing(self, folder: AuditedFolder) -> list[AuditedVolume]:
         """Volumes that are not embedded yet."""
@@ -100,7 +100,7 @@ class Embedder:
         return self.cache.get(self._key(what, volume), lambda: self._embedded([self._prepared(volume)])[what][0])
 
     def _prepared(self, volume: AuditedVolume) -> Tensor:
-        scan = read_scan(volume.path, hu_policy=self.hu_policy).volume
+        scan = self.reading.read(volume.path).volume
         require_unchanged(volume.path, volume.stamp)
         return self.embedding.prepared(scan)
 
@@ -109,4 +109,4 @@ class Embedder:
         return {FEATURES: features.numpy(), COARSE: coarse.numpy()}
 
     def _key(self, what: str, volume: AuditedVolume) -> tuple[str, ...]:
-        return ("audit", what, self.embedding.identity, self.hu_policy, volume.content)
+        return ("audit", what, self.embedding.identity, repr(self.reading), volume.content)

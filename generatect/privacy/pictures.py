@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 
 from generatect.ct.lettering import font, shorten
 from generatect.ct.preview import BRIGHT, DIM, GROUND, body_centre
-from generatect.ct.scan import read_scan
 from generatect.ct.volume import CTVolume
 from generatect.evaluation.film import difference_film, film
 from generatect.files import atomic_path
@@ -68,7 +67,7 @@ def write_sheet(films: Sequence[tuple[Match, Mapping[str, str]]], path: Path) ->
 
 def _shown(embedder: Embedder, volume: AuditedVolume) -> CTVolume:
     preset = embedder.embedding.preset
-    scan = read_scan(volume.path, hu_policy=embedder.hu_policy)
+    scan = embedder.reading.read(volume.path)
     return preset.to_volume(centred(preset.to_model(scan.volume, upscaled=True)), upscaled=True)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from generatect.ct.scan import read_scan
 from generatect.privacy.copies import Nearness, chance_of, nearness, of_other_patients, p_values, threshold
 from generatect.privacy.embedded import Embedder
 from generatect.privacy.evidence import correlation
@@ -134,7 +133,7 @@ def _planted_features(embedder: Embedder, train: AuditedFolder, show: Progress) 
     chosen = np.unique(np.linspace(0, len(train) - 1, NUM_PLANTED).round().astype(int))
     features = []
     for done, index in enumerate(chosen):
-        volume = read_scan(train.volumes[index].path, hu_policy=embedder.hu_policy).volume
+        volume = embedder.reading.read(train.volumes[index].path).volume
         prepared = embedder.embedding.prepared(altered(volume, np.random.default_rng(int(index))))
         features.append(embedder.embedding.of(prepared[None])[0].double().numpy())
         show("copies planted", done + 1, len(chosen))

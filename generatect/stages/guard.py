@@ -40,5 +40,5 @@ class Guard:
                 "choose precision=fp32 or bf16, or look at these samples"
             )
         if rank_zero_only.rank == 0:
-            print(f"{what}; the step is left out")
+            print(f"{what}; step skipped")
         return False

@@ -15,6 +15,10 @@ OWNED = {
     "gradient_clip_algorithm": "stage.module.gradient_clip=NORM, which clips by the norm",
     "limit_train_batches": "steps={value}",
     "max_steps": "steps={value}",
+    "max_epochs": "steps=BATCHES: a training is one endless epoch",
+    "min_epochs": "steps=BATCHES: a training is one endless epoch",
+    "fast_dev_run": "debug=fast",
+    "overfit_batches": "debug=overfit",
     "min_steps": "steps={value}",
     "max_time": "SIGTERM or SIGUSR1 at that time, which saves and ends the run",
     "val_check_interval": "val_every={value}",
@@ -27,6 +31,9 @@ OWNED = {
 DEFAULTS = {
     "use_distributed_sampler": False,
     "max_steps": -1,
+    "max_epochs": 1,
+    "fast_dev_run": False,
+    "overfit_batches": 0.0,
     "check_val_every_n_epoch": 1,
     "accumulate_grad_batches": 1,
 }

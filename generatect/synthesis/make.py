@@ -11,7 +11,7 @@ import torch
 
 from generatect.lock import only_process
 from generatect.planning.memory import peak_bytes, reset_peak
-from generatect.progress import Progress, bars, duration
+from generatect.progress import Progress, bars, duration, size
 from generatect.sidecar import write_generated
 from generatect.synthesis.gate import Gate
 from generatect.synthesis.kept import made, reject, rejected
@@ -59,7 +59,7 @@ def make_all(
     with bars() as show:
         tally = make_volumes(maker, work, folder, shard, gate, show)
     peak = peak_bytes(device)
-    print(f"took {duration(time.monotonic() - started)}" + (f", peak memory {peak / 1e9:.2f} GB" if peak else ""))
+    print(f"took {duration(time.monotonic() - started)}" + (f", peak memory {size(peak)}" if peak else ""))
     return tally
 
 

@@ -13,8 +13,8 @@ from typing import IO
 
 from optuna.trial import Trial, TrialState
 
-from generatect.config.command import quoted
 from generatect.config.sweep import DONE, FAILED, INTERRUPTED, PRUNED, JobRecord, read_record
+from generatect.config.words import quoted
 from generatect.signals import ENDING
 from generatect.tuning.study import PRUNED_AT, Search
 

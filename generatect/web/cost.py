@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
-from generatect.progress import duration
+from generatect.progress import duration, size
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ def describe(model: TextToCT, rates: Rates, tokens: TokenOptions, upscale: Upsca
     """The cost of one volume, in words."""
     z, y, x = model.preset.upscaled_grid.shape_zyx
     seconds = sum(expect(model, rates, tokens, upscale).values())
-    return (
-        f"about {duration(seconds)} on {model.device}, for {z} × {y} × {x} voxels, at most {z * y * x * 2 / 1e6:.0f} MB"
-    )
+    return f"about {duration(seconds)} on {model.device}, for {z} × {y} × {x} voxels, at most {size(z * y * x * 2)}"
 
 
 def _evaluations(guidance: float) -> int:

@@ -10,13 +10,12 @@ from generatect.phantom.render import render
 
 SEED, NUM_PHANTOMS = 901, 6  # held-out phantoms, in wording that training never saw
 _EFFUSION = (
-    "61 years old male: There is a large pleural effusion on the {side}. The heart is enlarged. No nodule or "
-    "consolidation is seen."
+    "There is a large pleural effusion on the {side}. The heart is enlarged. No nodule or consolidation is seen."
 )
 WRITTEN = {
     "Large effusion, right": _EFFUSION.format(side="right"),
     "The same, left": _EFFUSION.format(side="left"),
-    "Normal chest": "45 years old female: No pleural effusion. No pericardial effusion. No consolidation, nodule or "
+    "Normal chest": "No pleural effusion. No pericardial effusion. No consolidation, nodule or "
     "emphysema. The heart is of normal size.",
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from generatect.ct.difference import difference
-from generatect.ct.scan import read_scan
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.data.inspection.thumbnail import thumbnail
 from generatect.errors import InputError
@@ -65,11 +65,11 @@ class Library:
         output: folder of what was made.
         folders: opened folders.
         examples: phantoms.
-        hu_policy: how stored values of opened files become HU.
+        reading: how opened files are read.
     """
 
-    def __init__(self, output: Path, folders: Folders, examples: Examples, hu_policy: str) -> None:
-        self.output, self.folders, self.examples, self.hu_policy = output, folders, examples, hu_policy
+    def __init__(self, output: Path, folders: Folders, examples: Examples, reading: Reading) -> None:
+        self.output, self.folders, self.examples, self.reading = output, folders, examples, reading
         self.kept = Memory[Seen](lambda seen: seen.volume.voxels_hu.nbytes, MAX_VOLUME_BYTES)
         self.thumbnails = Memory[bytes](len, MAX_THUMBNAIL_BYTES)
         self.hashes = Memory[str](len, MAX_THUMBNAIL_BYTES)
@@ -190,7 +190,7 @@ class Library:
             with naming(path):
                 path.write_bytes(content)
             try:
-                scan = read_scan(path, hu_policy=self.hu_policy)
+                scan = self.reading.read(path)
             except InputError as error:
                 raise InputError(str(error).replace(f"{path}: ", "The file: ")) from error
         with self.lock:
@@ -209,8 +209,8 @@ class Library:
         path = self.path(volume_id)
         if path is None:
             return Seen(_small(self.examples.truth(volume_id)), None)
-        policy = "already_hu" if volume_id.startswith("made/") else self.hu_policy
-        scan = read_scan(path, hu_policy=policy)
+        reading = Reading("already_hu") if volume_id.startswith("made/") else self.reading
+        scan = reading.read(path)
         return Seen(_small(scan.volume), scan.hu.reason)
 
     def _doubt(self, volume_id: str, path: Path, sidecar: dict[str, Any]) -> str | None:

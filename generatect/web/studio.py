@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from generatect.ct.scan import Reading
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
 from generatect.synthesis.understanding import lines_on_length
 from generatect.web import making
@@ -23,7 +24,7 @@ class Studio:
         folders: opened folders.
         tokens: how tokens are sampled where the page does not say otherwise.
         upscale: how slices are refined, likewise.
-        hu_policy: how stored values of opened files become HU.
+        reading: how opened files are read.
         max_waiting: jobs that may wait behind the one that runs.
         max_upload_bytes: size of a file that a browser may send.
     """
@@ -35,14 +36,14 @@ class Studio:
         folders: Folders,
         tokens: TokenOptions,
         upscale: UpscaleOptions,
-        hu_policy: str,
+        reading: Reading,
         max_waiting: int,
         max_upload_bytes: int,
     ) -> None:
         self.model, self.output, self.folders = model, output, folders
         self.tokens, self.upscale, self.max_upload_bytes = tokens, upscale, max_upload_bytes
         self.examples = Examples(model.preset.upscaled_grid)
-        self.library = Library(output, folders, self.examples, hu_policy)
+        self.library = Library(output, folders, self.examples, reading)
         self.rates: Rates | None = None
         self.jobs = Jobs(max_waiting, self._measure)
 

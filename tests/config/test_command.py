@@ -2,10 +2,6 @@
 
 import pytest
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
-
-from generatect.config.command import quote_free_text
 
 
 @pytest.mark.parametrize(
@@ -47,39 +43,6 @@ def test_a_gpu_that_is_not_there_is_one_line(command, tmp_path, overrides, messa
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "No effusion, mild cardiomegaly.",
-        "Findings: nodule (4 mm) in the right upper lobe; liver = normal [sic] {?}",
-        "It's the patient's 2nd CT",
-        'A "ground glass" opacity',
-        "ends with a backslash \\",
-        "two \\\\",
-        "quote after backslash \\' here",
-        "costs ${seed} and $5 and ${oc.env:HOME}",
-        "50",
-        "true",
-        " spaces ",
-        "Übersicht: Größe 3 µm",
-        "line\nbreak",
-        "",
-        "'",
-        '"one" and "two"',
-    ],
-)
-def test_a_prompt_is_taken_as_it_stands(text):
-    (override,) = OverridesParser.create().parse_overrides([quote_free_text(f"prompt={text}")])
-    node = OmegaConf.create({"seed": 1})
-    OmegaConf.update(node, override.key_or_group, override.value())
-    assert node.prompt == text
-
-
-@pytest.mark.parametrize("argument", ["prompt='as Hydra wants it'", "prompt=null", "seed=1", "weights={a:b}", "--help"])
-def test_the_rest_stays_as_it_is(argument):
-    assert quote_free_text(argument) == argument
-
-
 def test_a_stack_trace_for_whoever_wants_one(command, monkeypatch, tmp_path):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match="steps=0"):
@@ -97,6 +60,16 @@ def test_a_sweep_goes_on_after_a_bad_job(command, tmp_path):
     )
     assert ended.code == 2
     assert ended.err.count("none: no such file") == 2
+
+
+@pytest.mark.parametrize("words", [["-m", "seed=", "steps=1,2"], ["steps=1", "-m", "sead=1,2"]])
+def test_what_no_job_of_a_sweep_can_use_is_one_line_before_the_first_one(command, tmp_path, words):
+    ended = command("train", *words, f"output={tmp_path / 'out'}", f"cache_dir={tmp_path / 'cache'}")
+    assert ended.code == 2
+    assert ended.err.startswith("generatect.train: sea") or ended.err.startswith("generatect.train: seed: ''")
+    assert ended.err.count("\n") == 1
+    assert ended.out == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_names_the_groups(command):

@@ -120,7 +120,7 @@ def test_bad_volumes_are_left_out_and_recorded(command, tmp_path):
     assert ended.code == 2
     assert "2 of 5 volumes cannot be read, each listed above" in ended.err
     assert ended.err.count("\n") == 1
-    assert "left out: 2 of 5 volumes" in ended.out
+    assert "skipped 2 of 5 volumes (unreadable)" in ended.out
     assert all(f"scan{number}.nii.gz: " in ended.out for number in (1, 3))
     told = command("prepare", *archive, *SMALL, "data.on_bad=skip", f"output={output}")
     assert told.code == 0, told.err

@@ -15,6 +15,7 @@ from PIL import Image
 from generatect.checkpoints.rebuild import rebuild_network, rebuild_preset
 from generatect.checkpoints.weights import find_weights
 from generatect.ct.nifti import read_nifti, write_nifti
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.data.cache import ArrayCache
 from generatect.errors import InputError
@@ -140,7 +141,7 @@ def placed(folders):
     """Function: volumes → p-values and nearest training volumes; and the volumes of the training folder."""
     file = find_weights("phantom", "ctvit")
     embedding = TokenizerEmbedding(rebuild_network(file, "ctvit"), rebuild_preset(file), file.sha256, "phantom")
-    embedder = Embedder(embedding, ArrayCache(folders.train.parent / "cache"), "auto")
+    embedder = Embedder(embedding, ArrayCache(folders.train.parent / "cache"), Reading())
     train, heldout = read_audited(folders.train, "train"), read_audited(folders.heldout, "heldout")
     features = [embedder.features(folder) for folder in (train, heldout)]
     space = Space.of(np.concatenate(features))

@@ -56,7 +56,7 @@ def test_three_in_a_row_end_the_run_and_name_the_samples(command, tiny_weights, 
     settings = (f"stage={stage}", *small, *settings_of(stage, tiny_weights), f"cache_dir={tmp_path / 'cache'}")
     ended = command("train", *settings, f"output={tmp_path / 'out'}")
     assert ended.code == 2
-    assert ended.out.count("the step is left out") == 2
+    assert ended.out.count("; step skipped") == 2
     assert f"stage {stage}, step 4" in ended.err
     assert "phantom" in ended.err
     assert "Traceback" not in ended.err

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from generatect.ct.nifti import write_nifti
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.phantom.pairs import PhantomPairs
 from generatect.pipeline import TextToCT, TokenOptions, UpscaleOptions
@@ -29,7 +30,7 @@ from generatect.web.server import make_server
 from generatect.web.studio import Studio
 
 TOKEN = "a-token-for-tests"
-PROMPT = "61 years old male: There is a large pleural effusion on the right. The heart is enlarged."
+PROMPT = "There is a large pleural effusion on the right. The heart is enlarged."
 QUICK = {"steps": 3, "upscale_steps": 1}
 
 # Runs the command, and writes every address that the process connects to into a file.
@@ -131,7 +132,7 @@ def served(model, browsed, tmp_path_factory) -> Iterator[Served]:
     listener = _listen(0)
     port = listener.getsockname()[1]
     studio = Studio(
-        model, output, Folders([str(browsed)]), TokenOptions(), UpscaleOptions(steps=1), "auto", 2, 2_000_000
+        model, output, Folders([str(browsed)]), TokenOptions(), UpscaleOptions(steps=1), Reading(), 2, 2_000_000
     )
     app = make_app(studio, TOKEN, port)
     server = make_server(app)

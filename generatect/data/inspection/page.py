@@ -12,6 +12,7 @@ from generatect.data.inspection.gallery import gallery, places
 from generatect.data.inspection.machine_readable import versions
 from generatect.data.inspection.terminal import verdict
 from generatect.files import atomic_path
+from generatect.progress import size
 
 MAX_LISTED = 200
 STYLE = Path(__file__).with_name("page.css")
@@ -54,7 +55,7 @@ def _summary(inspection: Inspection) -> str:
         "Patients": f"{len({record.patient for record in records}):,}",
         "Training / validation": split,
         "Left out": f"{len(inspection.left_out):,}",
-        "On disk": _size(inspection.num_bytes),
+        "On disk": size(inspection.num_bytes),
     }
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows.items())
     read = "tables, headers and voxels" if inspection.voxels is not None else "tables and headers, not the voxels"
@@ -95,10 +96,3 @@ def _row(finding: Finding, linked: dict[str, str]) -> str:
     if finding.name in linked:
         name = f'<a href="#{linked[finding.name]}">{name}</a>'
     return f'<tr><th scope="row">{name}</th><td>{escape(plain(finding.message))}</td></tr>\n'
-
-
-def _size(num_bytes: int) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.3g} {unit}"
-    return f"{num_bytes / 1e3:.3g} kB"

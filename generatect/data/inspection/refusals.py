@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from generatect.config.advice import as_settings
 from generatect.errors import InputError
 
 KINDS = (
@@ -28,5 +29,9 @@ def kind_of_refusal(reason: str, otherwise: str = "unreadable") -> str:
 
 
 def without_path(error: InputError, path: Path) -> str:
-    """An error's line without the path that it begins with, or the folder that it names: they may name a patient."""
-    return str(error).removeprefix(f"{path}: ").replace(f"{path}{os.sep}", "").replace(str(path), path.name)
+    """An error's line without the path that it begins with, or the folder that it names: they may name a patient.
+
+    What it advises is written as the setting of an archive.
+    """
+    line = str(error).removeprefix(f"{path}: ").replace(f"{path}{os.sep}", "").replace(str(path), path.name)
+    return as_settings(line, ("data.hu_policy", "data.assume_axes"))
