@@ -10,7 +10,7 @@ from generatect.evaluation.result import Floor, Result
 from generatect.evaluation.statistics import IS_DISTANCE, REAL_AGAINST_REAL
 
 TABLE_WIDTH = 120
-COLUMNS = ("value", "95 % interval", "floor", "floor, 95 %", "n, floor", "n, real", "n, generated")
+COLUMNS = ("value", "95 %", "floor", "floor 95 %", "n floor", "n real", "n generated")
 
 
 def show_results(results: Sequence[Result], console: Console) -> None:
