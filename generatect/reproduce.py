@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from generatect import __version__
 from generatect.config.command import run_command
+from generatect.config.words import quoted
 from generatect.ct.nifti import read_nifti, write_nifti
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
@@ -19,7 +21,16 @@ from generatect.progress import bars
 from generatect.sidecar import DESCRIPTION
 from generatect.synthesis.remake import how_made
 
-NEEDED = ("prompt", "seed", "tokens", "upscale", "weights_sha256", "volume_sha256", "versions")
+NEEDED = {
+    "prompt": str,
+    "seed": int,
+    "tokens": (dict, NoneType),
+    "upscale": (dict, NoneType),
+    "weights_sha256": dict,
+    "volume_sha256": str,
+    "versions": dict,
+}
+"""What a sidecar has to say, and of which type that is."""
 
 
 def reproduce(
@@ -83,6 +94,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     missing = [key for key in NEEDED if key not in sidecar] if isinstance(sidecar, dict) else list(NEEDED)
     if missing:
         raise InputError(f"file={path}: says nothing of {', '.join(missing)}; expected a generated volume's sidecar")
+    if unlike := [key for key, kind in NEEDED.items() if not isinstance(sidecar[key], kind)]:
+        raise InputError(f"file={path}: its {unlike[0]} is not what generate writes there; make the volume again")
     return sidecar
 
 
@@ -104,7 +117,7 @@ def difference(path: Path, again: CTVolume, sidecar: dict[str, Any]) -> str:
 def name_the_file(arguments: list[str]) -> list[str]:
     """The command line with `file=` before a bare FILE."""
     return [
-        argument if argument.startswith("-") or "=" in argument else f"file='{Path(argument)}'"
+        argument if argument.startswith("-") or "=" in argument else f"file={quoted(argument)}"
         for argument in arguments
     ]
 

@@ -54,6 +54,9 @@ def search(
     if not metric.startswith("val/"):
         raise InputError(f"metric={metric}: expected one of validation, such as val/loss")
     fixed, varied = split_overrides([*training, *(f"{key}={value}" for key, value in space.items())])
+    for key in ("resume", "fresh"):
+        if any(item.lstrip("+").partition("=")[0] == key for item in (*fixed, *varied)):
+            raise InputError(f"{key}: a search goes on by itself; leave it out, and give another output to search anew")
     if not varied:
         raise InputError("search: nothing varies; give a setting as a choice (KEY=A,B) or KEY=interval(LOW,HIGH)")
     compose_and_check("train", [*fixed, *(as_override(key, example(of)) for key, of in varied.items())])

@@ -101,6 +101,7 @@ def train(
     settings, name, started = dict(locals()), stage["name"], time.monotonic()
     check_conditioner(text_encoder)
     check_trainer(stage, trainer, compile=compile)
+    callbacks, logger = chosen("callbacks", callbacks), chosen("logger", logger)
     loggers = [build(entry) for entry in logger.values()]  # first of all, for what they refuse
     is_first = rank_zero_only.rank == 0  # of several processes one speaks and writes
     with alone_in(output) as folder:
@@ -190,6 +191,18 @@ def train(
         if runner.is_global_zero:
             export(folder / LATEST, name, folder)
             print(closing(name, folder, tokenizer, time.monotonic() - started))
+
+
+def chosen(group: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a group's members that are not null, by which a command line does without one.
+
+    Raises:
+        InputError: a member that is something else than settings.
+    """
+    for key, node in members.items():
+        if node is not None and not isinstance(node, Mapping):
+            raise InputError(f"{group}.{key}={node}: expected its settings, or null to do without it")
+    return {key: node for key, node in members.items() if node is not None}
 
 
 def _checkpoint(folder: Path, stage: str, resume: str | None, init: str | None, *, fresh: bool) -> Path | None:

@@ -113,6 +113,8 @@ def test_pruning_can_be_left_out():
         (["stpes=3", "seed=1,2"], "stpes: no such setting, did you mean 'steps'?"),
         (["model.ctvit.heads=0", "seed=1,2"], "model.ctvit.heads=0: expected at least 1"),
         (["stage.module.optimizer.lr=tag(log,interval(0,1))"], "cannot be drawn from"),
+        (["seed=1,2", "fresh=true"], "fresh: a search goes on by itself; leave it out, and give another output"),
+        (["seed=1,2", "resume=auto"], "resume: a search goes on by itself"),
         (["seed=1,2", "trials=0"], "trials=0: expected at least 1"),
         (["seed=1,2", "direction=up"], "direction: 'up' is not of the expected type"),
         (["seed=1,2", "+callbacks.x._target_=os.system"], "'os.system' is not allowed"),

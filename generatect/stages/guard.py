@@ -1,4 +1,4 @@
-"""What happens when a loss or a gradient is no number."""
+"""Skip steps whose loss or gradient is not finite, and end a run in which that goes on."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MAX_UNSOUND_STEPS = 3
 
 
 class Guard:
-    """Says which step of which stage is left out, and for which samples; ends the run when that goes on."""
+    """Says which step of which stage is skipped, and for which samples; ends the run when that goes on."""
 
     def __init__(self) -> None:
         self._unsound_steps: dict[str, int] = {}

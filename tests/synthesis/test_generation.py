@@ -12,7 +12,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from generatect.config.words import read_words
 from generatect.ct.dicom import read_series
 from generatect.ct.nifti import read_nifti
 from generatect.data.safe_csv import write_csv
@@ -216,9 +219,27 @@ def test_a_volume_is_reproduced_from_its_sidecar(command, shipped, tmp_path):
     assert "another one, at most" in ended.out
 
 
+TOLD = {
+    "prompt": "x",
+    "seed": 1,
+    "tokens": {},
+    "upscale": None,
+    "weights_sha256": {},
+    "volume_sha256": "",
+    "versions": {},
+}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no sidecar"), ("[1", "not JSON"), ('{"prompt": "x"}', "says nothing of seed")],
+    [
+        (None, "no sidecar"),
+        ("[1", "not JSON"),
+        ('{"prompt": "x"}', "says nothing of seed"),
+        (json.dumps({**TOLD, "seed": "1"}), "its seed is not what generate writes there"),
+        (json.dumps({**TOLD, "tokens": []}), "its tokens is not what generate writes there"),
+        (json.dumps({**TOLD, "weights_sha256": []}), "its weights_sha256 is not what generate writes there"),
+    ],
 )
 def test_what_is_no_sidecar_is_one_line(command, tmp_path, content, message):
     if content is not None:
@@ -236,6 +257,11 @@ def test_other_weights_are_refused(command, whole):
 
 def test_a_bare_file_is_the_file():
     assert name_the_file(["a b.nii.gz", "device=cpu", "--help"]) == ["file='a b.nii.gz'", "device=cpu", "--help"]
+    for name in ("it's (1).nii.gz", "a,b [2] #3.nii.gz", "${x}.nii.gz", "back\\"):
+        (word,) = read_words(name_the_file([name]), {"file": str})
+        key, _, value = word.partition("=")
+        config = OmegaConf.create({key: OverridesParser.create().parse_override(f"{key}={value}").value()})
+        assert config.file == name
 
 
 @pytest.mark.parametrize(
