@@ -23,7 +23,7 @@ from generatect.synthesis.dataset import finish_dataset
 from generatect.synthesis.gate import open_gate
 from generatect.synthesis.make import alone, make_all, report, say_finished, say_moved
 from generatect.synthesis.makers import FromPrompts
-from generatect.synthesis.replacing import make_room, refuse_replacing, refuse_strangers
+from generatect.synthesis.replacing import make_room, refuse_foreign, refuse_replacing, refuse_strangers
 from generatect.synthesis.understanding import lines_on_length, unknown_labels
 from generatect.synthesis.work import Shard, read_shard, work_of
 
@@ -90,7 +90,9 @@ def generate(
     names = {item.prompt.name for item in everything}
     if not fresh:
         refuse_replacing(folder, work, lambda _item: {})  # before a model is loaded
-        refuse_strangers(folder, names if share else None)
+        if share:
+            refuse_strangers(folder, names)
+            refuse_foreign(folder)
     folder = writable_folder(output)
     with alone(folder, share, wanted[0].name):
         kind = LowresModel if upscale is None else TextToCT
@@ -110,7 +112,7 @@ def generate(
             request["classifier_sha256"] = passes.agreement.classifier.sha256
         maker = FromPrompts(model, token_options, upscale_options, request)
         if fresh:
-            say_moved(make_room(folder, work, maker.request, names if share else None))
+            say_moved(make_room(folder, work, maker.request, names if share else None, is_dataset=share is not None))
         else:
             refuse_replacing(folder, work, maker.request)
         for line in lines_on_length(model.reads([item.prompt.text for item in work])):

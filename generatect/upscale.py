@@ -21,7 +21,7 @@ from generatect.synthesis.gate import open_gate
 from generatect.synthesis.lowres_sources import gather_sources, say_what_differs
 from generatect.synthesis.make import alone, make_all, report, say_finished, say_moved
 from generatect.synthesis.refine import FromLowres, require_fitting
-from generatect.synthesis.replacing import make_room, refuse_replacing, refuse_strangers
+from generatect.synthesis.replacing import make_room, refuse_foreign, refuse_replacing, refuse_strangers
 from generatect.synthesis.understanding import lines_on_length
 from generatect.synthesis.work import NUM_SEEDS, read_shard
 
@@ -81,6 +81,7 @@ def upscale(
     refuse_overwriting([(source.path, source.item.prompt.name) for source in sources], Path(output).expanduser())
     is_folder = path.is_dir() and sources[0].path != path
     share = read_shard(shard) if is_folder else None
+    is_dataset = share is not None and all(source.sidecar for source in sources)  # real patients' are none
     everything = [source.item for source in sources]
     work = everything[share.index :: share.count] if share else everything
     device = device_of_shard(device, share.index if share else 0, torch.cuda.device_count())
@@ -105,10 +106,12 @@ def upscale(
         maker = FromLowres(model, by_name, options, hu_policy, dicom, classifier)
         names = set(by_name) if share else None
         if fresh:
-            say_moved(make_room(folder, work, maker.request, names))
+            say_moved(make_room(folder, work, maker.request, names, is_dataset=is_dataset))
         else:
             refuse_replacing(folder, work, maker.request)
             refuse_strangers(folder, names)
+            if is_dataset:
+                refuse_foreign(folder)
         for line in lines_on_length(model.reads([item.prompt.text for item in work])):
             print(line)
         grid = model.preset.upscaled_grid
@@ -119,7 +122,6 @@ def upscale(
         )
         print(f"{options.precision}, {plan}: peak memory about {size(plan.peak_bytes)}")
         tally = make_all(maker, work, folder, share, passes, model.device)
-    is_dataset = share is not None and all(source.sidecar for source in sources)  # real patients' are none
     reasons = f"{folder / 'rejected.csv'} once all is done" if is_dataset else f"{folder}/NAME.rejected.json"
     report(tally, len(work), reasons)
     if share is None:

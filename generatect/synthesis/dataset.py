@@ -13,6 +13,8 @@ from generatect.synthesis.manifest import MANIFEST, seconds_by_volume, write_man
 from generatect.synthesis.work import WorkItem
 
 TABLE, REJECTED_TABLE = "table.csv", "rejected.csv"
+DESCRIBING = (TABLE, REJECTED_TABLE, CARD, MANIFEST)
+"""What describes a dataset; the manifest is written first."""
 OWN_COLUMNS = ("volume", "patient", "text", "seed")
 
 

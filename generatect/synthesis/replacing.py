@@ -15,7 +15,9 @@ from generatect.errors import InputError
 from generatect.files import temporary_prefix
 from generatect.lock import is_held
 from generatect.sidecar import DESCRIPTION, ENDINGS, TOKENS
+from generatect.synthesis.dataset import DESCRIBING
 from generatect.synthesis.kept import REJECTED, differences, read_record
+from generatect.synthesis.manifest import MANIFEST
 from generatect.synthesis.work import Shard, WorkItem
 
 Request = Callable[[WorkItem], Mapping[str, Any]]
@@ -59,21 +61,29 @@ def in_the_way(folder: Path, work: Sequence[WorkItem], request: Request) -> list
     return [(item.prompt.name, why) for item in work if (why := _why_not(folder, item, request(item)))]
 
 
-def move_aside(folder: Path, names: Sequence[str]) -> Path | None:
+def move_aside(folder: Path, names: Sequence[str], others: Sequence[str] = ()) -> Path | None:
     """Moves all files of some volumes to a new folder beside theirs, the first of `FOLDER-before-N` that is free.
 
     Not into a folder below, in which whoever searches the dataset would find them.
 
+    Args:
+        folder: of the volumes.
+        names: of the volumes.
+        others: names of files that go first: what describes the volumes must not outlive them.
+
     Returns:
-        Where they are now; None without names.
+        Where they are now; None without names and others.
 
     Raises:
         InputError: nothing can be written beside the folder.
     """
-    if not names:
+    if not names and not others:
         return None
     try:
         aside = _new_folder(folder)
+        for name in others:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(folder / name, aside / name)
         for name in names:
             for ending in ("", TOKENS, ".nii.gz", ".png", ".json"):  # a move that was cut leaves what says whose it is
                 path, target = folder / f"{name}{ending}", aside / f"{name}{ending}"
@@ -96,10 +106,40 @@ def _new_folder(folder: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def make_room(folder: Path, work: Sequence[WorkItem], request: Request, names: set[str] | None) -> Path | None:
-    """Moves aside what `refuse_replacing` and `refuse_strangers` refuse; see `move_aside`."""
-    found = [name for name, _ in in_the_way(folder, work, request)]
-    return move_aside(folder, found + strangers(folder, names))
+def make_room(
+    folder: Path, work: Sequence[WorkItem], request: Request, names: set[str] | None, *, is_dataset: bool
+) -> Path | None:
+    """Moves aside what `refuse_replacing`, `refuse_strangers` and `refuse_foreign` refuse; see `move_aside`.
+
+    Of a dataset also what describes it: until the new one is finished, it would say other texts of the volumes there.
+    """
+    found = [name for name, _ in in_the_way(folder, work, request)] + strangers(folder, names)
+    if not is_dataset:
+        return move_aside(folder, found)
+    return move_aside(folder, found, DESCRIBING if found else foreign(folder))
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder with files of somebody's in the place of those that will describe the dataset.
+
+    Args:
+        folder: of the dataset; need not exist.
+
+    Raises:
+        InputError: naming the first.
+    """
+    if found := foreign(folder):
+        raise InputError(
+            f"output={folder}: {found[0]} is there already and belongs to no dataset that generate made, the new one's "
+            "would be written over it; choose another output, or add fresh=true, which moves it aside"
+        )
+
+
+def foreign(folder: Path) -> list[str]:
+    """Names of files where a dataset's own will be, in a folder without the manifest of one."""
+    if (folder / MANIFEST).exists():
+        return []
+    return [name for name in DESCRIBING if (folder / name).exists()]
 
 
 def refuse_strangers(folder: Path, names: set[str] | None) -> None:

@@ -24,7 +24,13 @@ from generatect.synthesis.gate import Gate
 from generatect.synthesis.kept import reject
 from generatect.synthesis.make import alone, make_volumes
 from generatect.synthesis.makers import Made
-from generatect.synthesis.replacing import clear_unfinished, refuse_replacing, remove_volume
+from generatect.synthesis.replacing import (
+    clear_unfinished,
+    make_room,
+    refuse_foreign,
+    refuse_replacing,
+    remove_volume,
+)
 from generatect.synthesis.work import Shard, WorkItem
 
 QUICK = ("tokens.steps=1", "upscale=null", "device=cpu", "gate=null")
@@ -109,6 +115,36 @@ def test_a_shorter_table_does_not_leave_volumes_that_would_be_counted(command, t
     write_nifti(folder / "more.nii.gz", read_nifti(folder / "0000.nii.gz"))
     with pytest.raises(InputError, match=r"1 of 2 volumes are not in its manifest\.jsonl, first more"):
         read_folder(folder, "fake")
+
+
+def test_what_describes_a_dataset_is_not_written_over_somebodys_file_of_that_name(command, tmp_path):
+    """A table of prompts may be called table.csv, and lie where the dataset is to be."""
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "table.csv").write_text("prompt\nClear.\n")
+    asked = (f"prompts={folder / 'table.csv'}", f"output={folder}", *QUICK)
+    ended = command("generate", *asked)
+    assert ended.code == 2
+    assert f"output={folder}: table.csv is there already and belongs to no dataset" in ended.err
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"table.csv": "prompt\nClear.\n"}
+    assert make_room(folder, [ITEM], lambda item: {}, {"a"}, is_dataset=True) == tmp_path / "d-before-1"
+    assert (tmp_path / "d-before-1" / "table.csv").read_text() == "prompt\nClear.\n"
+    refuse_foreign(folder)
+
+
+def test_what_describes_a_dataset_goes_with_its_volumes(tmp_path):
+    """Until the new one is finished, the old table would say other texts of the volumes that are there."""
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(SIDECAR))
+    describing = {name: name for name in ("manifest.jsonl", "README.md", "table.csv", "rejected.csv")}
+    for name in describing:
+        (folder / name).write_text(name)
+    assert make_room(folder, [ITEM], lambda item: {}, {"a"}, is_dataset=True) is None
+    assert make_room(folder, [ITEM], lambda item: {"weights_sha256": {}}, {"a"}, is_dataset=True) is not None
+    moved = {path.name: path.read_text() for path in (tmp_path / "d-before-1").iterdir()}
+    assert moved == {**describing, "a.json": json.dumps(SIDECAR)}
+    assert list(folder.iterdir()) == []
 
 
 def test_a_rejected_prompt_does_not_keep_a_dataset_from_being_evaluated(tmp_path):
