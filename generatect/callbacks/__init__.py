@@ -1,1 +1,1 @@
-"""What happens beside training: averaging weights, looking at results, keeping files."""
+"""Average weights, look at results and keep files beside training."""

@@ -1,5 +1,6 @@
 """The card of a synthetic dataset: what it is, how it was made, what is in it, what it is not for."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ def dataset_card(folder: Path, kept: Kept, failed: Kept) -> str:
         kept: prompts with the sidecars of their volumes, in the order of the table.
         failed: prompts with the records of their rejections.
     """
+    folder = folder.resolve()  # "." has no name
+    place = shlex.quote(folder.name)
     return f"""# {folder.name}
 
 **SYNTHETIC: {len(kept)} chest CT volumes that a model made from text. No volume is a patient. Not for medicine.**
@@ -32,12 +35,12 @@ def dataset_card(folder: Path, kept: Kept, failed: Kept) -> str:
 * `table.csv`: volume, patient, text, seed and the columns of the prompts; `manifest.jsonl`: everything, with hashes.
 
 ```bash
-python -m generatect.train data=folder data.root={folder.name} data.table={folder.name}/table.csv
+python -m generatect.train data=folder data.root={place} data.table={place}/table.csv
 ```
 
 ## How it was made
 
-{_made(folder, kept)}{_reading(kept)}
+{_made(place, kept)}{_reading(kept)}
 ## Labels
 
 {_labels(kept)}
@@ -51,7 +54,7 @@ def _notices(kept: Kept) -> str:
     return "".join(f"\n> {notice}\n" for notice in notices)
 
 
-def _made(folder: Path, kept: Kept) -> str:
+def _made(place: str, kept: Kept) -> str:
     if not kept:
         return "No volume passed.\n"
     sidecar = kept[0][1]
@@ -61,7 +64,7 @@ def _made(folder: Path, kept: Kept) -> str:
     lines += [f"weights of stage {stage}: SHA-256 `{value}`" for stage, value in sidecar["weights_sha256"].items()]
     lines += [f"{part}: {_settings(sidecar[part])}" for part in ("tokens", "upscale") if sidecar[part]]
     if sidecar["upscale"] is None:
-        lines.append(f"at low resolution; `python -m generatect.upscale input={folder.name}` refines them")
+        lines.append(f"at low resolution; `python -m generatect.upscale input={place}` refines them")
     lines.append("versions: " + _settings(sidecar["versions"]))
     return "".join(f"* {line}.\n" for line in lines)
 
