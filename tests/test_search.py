@@ -42,7 +42,7 @@ def test_the_grammar_of_sweeps_says_what_varies(override, expected):
 
 
 @pytest.mark.parametrize(
-    "override", ["a=tag(log,interval(0,1))", "a=interval(2,1)", "a=[1", "a=tag(log,int(interval(0,4)))"]
+    "override", ["a=tag(log,interval(0,1))", "a=interval(2,1)", "a=[1", "a=tag(log,int(interval(0,4)))", "a=glob(*)"]
 )
 def test_what_cannot_be_drawn_from_is_one_line(override):
     with pytest.raises(InputError, match="^" + re.escape(override)) as caught:

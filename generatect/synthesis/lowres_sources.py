@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from generatect.ct.volume_files import without_ending
@@ -19,6 +20,8 @@ from generatect.synthesis.manifest import MANIFEST
 from generatect.synthesis.work import NUM_SEEDS, WorkItem
 from generatect.text.prompt import require_text
 
+_TYPES = {"prompt": str, "seed": int, "weights_sha256": dict, "tokens": (dict, NoneType)}
+"""Of what is read in a sidecar."""
 VOLUME_COLUMNS, TEXT_COLUMNS = ("volume", "name", "names"), ("text", "prompt", "text_prompts")
 
 
@@ -104,7 +107,7 @@ def _sidecar_of(path: Path) -> dict[str, Any] | None:
     """What says that a volume was generated.
 
     Raises:
-        InputError: the volume is another one than its sidecar describes.
+        InputError: the volume is another one than its sidecar describes, or the sidecar is not as `generate` writes it.
     """
     if path.is_dir():
         return None
@@ -116,12 +119,18 @@ def _sidecar_of(path: Path) -> dict[str, Any] | None:
             f"{path}: was changed after it was made, by the hash in its .json; make it again, or remove the .json to "
             "refine it as it is"
         )
+    for key, kind in _TYPES.items():
+        if key in sidecar and not isinstance(sidecar[key], kind):
+            raise InputError(
+                f"{path}: in its .json {key} is not what generate writes there; make it again, or remove the .json to "
+                "refine it as it is"
+            )
     return sidecar
 
 
 def _tokens_of(path: Path, sidecar: Mapping[str, Any] | None) -> Path | None:
     tokens = _beside(path, TOKENS)
-    known = sidecar is not None and "token_ids_sha256" in sidecar
+    known = sidecar is not None and {"token_ids_sha256", "tokens", "weights_sha256"} <= sidecar.keys()
     return tokens if known and read_token_ids(tokens, sidecar["token_ids_sha256"]) is not None else None
 
 

@@ -7,7 +7,7 @@ The same words that sweep a grid (`a=1,2`, `b=range(1,4)`) and Hydra's own for i
 from collections.abc import Iterable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -32,6 +32,8 @@ def split_overrides(arguments: Iterable[str]) -> tuple[list[str], dict[str, Base
             override = OverridesParser.create().parse_override(argument)
         except HydraException as error:
             raise InputError(f"{argument}: cannot be read as key=value ({str(error).splitlines()[0]})") from error
+        if isinstance(override.value(), Glob):
+            raise InputError(f"{argument}: a search finds no choices by a pattern; name each, KEY=A,B")
         if override.is_sweep_override():
             space[override.get_key_element()] = _distribution(override)
         else:

@@ -152,7 +152,12 @@ def test_a_scan_is_brought_down_and_refined_in_its_place(command, made, tmp_path
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [("volume", "was changed after it was made"), ("weights", "its stage ctvit is"), ("table", "there is no volume")],
+    [
+        ("volume", "was changed after it was made"),
+        ("weights", "its stage ctvit is"),
+        ("seed", "in its .json seed is not what generate writes there"),
+        ("table", "there is no volume"),
+    ],
 )
 def test_what_does_not_belong_together_is_one_line(command, made, tmp_path, change, message):
     shutil.copytree(made["low"], tmp_path / "low")
@@ -163,6 +168,9 @@ def test_what_does_not_belong_together_is_one_line(command, made, tmp_path, chan
         sidecar = json.loads((tmp_path / "low" / "a.json").read_text())
         sidecar["weights_sha256"]["ctvit"] = "0" * 64
         (tmp_path / "low" / "a.json").write_text(json.dumps(sidecar))
+    if change == "seed":
+        sidecar = json.loads((tmp_path / "low" / "a.json").read_text())
+        (tmp_path / "low" / "a.json").write_text(json.dumps({**sidecar, "seed": str(sidecar["seed"])}))
     if change == "table":
         (tmp_path / "t.csv").write_text("volume,text\nnobody,Clear.\n")
         more = [f"table={tmp_path / 't.csv'}"]
