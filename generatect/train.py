@@ -127,6 +127,7 @@ def train(
         )
         if init is not None and checkpoint is None:
             file = start_from(built, init, name)
+            init = str(file.path)  # of a folder, the file that was found in it
             if is_first and (others := described_otherwise(file.description, built.description)):
                 print(f"init={init}: was trained otherwise, and starts this run: {', '.join(others)}")
         notice = getattr(pairs, "notice", None)
@@ -148,7 +149,8 @@ def train(
                 compile_network(network)
 
         if is_first:
-            if fresh and (aside := move_aside(folder, name, tokenizer=tokenizer, init=init)) is not None:
+            needed = {"tokenizer": tokenizer_file and str(tokenizer_file.path), "init": init}
+            if fresh and (aside := move_aside(folder, name, **needed)) is not None:
                 print(f"fresh=true: the run that was there is in {aside} now")
             if resume is not None:
                 print(_beginning(resume, checkpoint, changed))

@@ -246,6 +246,7 @@ def test_a_run_is_not_written_over_and_moved_aside_when_asked(command, run, tmp_
         ((), f"output={tmp_path / 'out'}: holds a run (last.ckpt of step {STEPS}, "),
         (("fresh=true", "resume=auto"), "fresh=true with resume=auto"),
         (("fresh=true", f"init={tmp_path / 'out' / 'last.ckpt'}"), "fresh=true would move it aside"),
+        (("fresh=true", f"init={tmp_path / 'out'}"), "ctvit.safetensors: fresh=true would move it aside"),
         ((f"resume={folder / 'out' / 'last.ckpt'}", "steps=6"), "holds a run"),
         ((f"resume={tmp_path / 'out' / 'last.ckpt'}",), f"its {STEPS} steps are done, steps=1 leaves none"),
     ):
