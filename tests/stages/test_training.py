@@ -15,10 +15,12 @@ from generatect.checkpoints.rebuild import rebuild_network, rebuild_text
 from generatect.checkpoints.stage_file import EMA_KEY, read_stage_file
 from generatect.ct.dicom import read_series
 from generatect.ct.nifti import read_nifti
+from generatect.errors import InputError
 from generatect.pipeline import TextToCT
 from generatect.stages.base import Stage
 from generatect.stages.ctvit import CTViTStage
 from generatect.stages.transformer import TransformerStage
+from generatect.train import chosen
 
 STAGES = ("ctvit", "transformer", "superres")
 OWNED = {
@@ -107,6 +109,13 @@ def test_a_finished_run_has_nothing_to_resume(command, tiny_weights, tmp_path):
     ended = command("train", *settings, f"resume={tiny_weights / 'ctvit.ckpt'}", f"output={tmp_path / 'o'}")
     assert ended.code == 2
     assert "4 steps are done" in ended.err
+
+
+def test_a_member_of_a_group_is_its_settings_or_null():
+    node = {"_target_": "generatect.callbacks.health.Health"}
+    assert chosen("callbacks", {"health": node, "previews": None}) == {"health": node}
+    with pytest.raises(InputError, match=r"callbacks\.previews=False: expected its settings, or null to do without it"):
+        chosen("callbacks", {"health": node, "previews": False})
 
 
 def test_the_discriminator_moves_in_its_own_steps_alone(train_tiny):
