@@ -2,9 +2,12 @@
 
 import math
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -27,6 +30,10 @@ BOUNDS = {"hu": (-32768.0, 32767.0), "unit": (-0.1, 1.1), "signed": (-1.1, 1.1)}
 
 MOST_PACKED = 1032
 """Bytes that one byte of DEFLATE can hold."""
+
+DAMAGE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, TokenError)
+"""What Python and NumPy raise on bytes that are no whole archive of plain arrays, encryption and other packings among
+it."""
 
 PUBLISHED_AXES, PUBLISHED_SHAPES = "SLP", {(201, 512, 512): (1.5, 0.75, 0.75), (201, 128, 128): (1.5, 3.0, 3.0)}
 """Arrays of GenerateCT: slices first, then the stored axes of a NIfTI made from DICOM, of this shape and spacing."""
@@ -121,11 +128,8 @@ def read_array(path: Path, form: ArrayForm) -> tuple[CTVolume, HUDecision]:
     """
     header = read_array_header(path, form)
     with _opened(path) as archive, archive.open(f"{header.key}.npy") as file:
-        try:
-            stored = np.lib.format.read_array(file, allow_pickle=False).reshape(header.shape)
-            is_whole = not file.read(1)  # reads the checksum, too
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: {header.key} is damaged ({error}); expected a whole .npz") from error
+        stored = np.lib.format.read_array(file, allow_pickle=False).reshape(header.shape)
+        is_whole = not file.read(1)  # reads the checksum, too
     if not is_whole:
         raise InputError(f"{path}: {header.key} holds more than its header says; expected a whole .npz")
     if stored.dtype.kind == "f" and not np.isfinite([stored.min(), stored.max()]).all():
@@ -136,11 +140,17 @@ def read_array(path: Path, form: ArrayForm) -> tuple[CTVolume, HUDecision]:
     return CTVolume(voxels, order.canonical_affine(header.affine, header.shape)), decision
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever damage is met in it is told in one line."""
     try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as .npz ({error}); expected arrays that NumPy saved") from error
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise InputError(f"{path}: cannot be read as .npz (not a file); expected arrays that NumPy saved")
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except DAMAGE as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or "truncated"
+        raise InputError(f"{path}: cannot be read as .npz ({reason}); expected a whole one that NumPy saved") from error
 
 
 def _only_volume(archive: zipfile.ZipFile, path: Path) -> tuple[str, tuple[int, int, int], np.dtype]:
@@ -175,7 +185,7 @@ def _npy_header(file: IO[bytes] | zipfile.ZipExtFile, name: str, path: Path) -> 
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, _, dtype = read(file)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, KeyError) as error:
         raise InputError(f"{path}: {name} has no header that can be read; expected arrays that NumPy saved") from error
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: {name} holds {dtype}, not plain numbers; save the volume alone, without objects")

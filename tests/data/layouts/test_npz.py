@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pickle
 import zipfile
 from io import BytesIO
@@ -119,7 +120,7 @@ def test_no_file_is_believed_further_than_it_can_be_checked(tmp_path, monkeypatc
         "holds object": {"a.npy": npy(np.array([[[Evil()] * 2] * 2] * 2, object))},
         "is too short for the 729000000 values": {"a.npy": declared.getvalue() + bytes(100)},
         "expected at most": {"a.npy": huge.getvalue()},
-        "is damaged": {"a.npy": npy(voxels)[:-9]},
+        "cannot be read as": {"a.npy": npy(voxels)[:-9]},
         "holds more than its header says": {"a.npy": npy(voxels) + b"more"},
         "found a, b; save the volume alone": {"a.npy": npy(voxels), "b.npy": npy(voxels)},
         "found none": {"labels.npy": npy(np.zeros(18))},
@@ -141,6 +142,33 @@ def test_no_file_is_believed_further_than_it_can_be_checked(tmp_path, monkeypatc
     with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         read_array(Path("y.npz"), RECOGNISED)
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damage_anywhere_in_a_file_is_told_in_one_line(tmp_path, save):
+    """Of a byte that is another, and of an end that is missing; what is read in spite of it is a volume."""
+    draw = np.random.default_rng(0)
+    array, form = draw.integers(-1000, 1000, (3, 8, 8), np.int16), ArrayForm.stated("data", "hu", **STATED)
+    save(tmp_path / "whole.npz", array)
+    whole, path, refused = (tmp_path / "whole.npz").read_bytes(), tmp_path / "a.npz", 0
+    for place in range(0, len(whole), 2):
+        changed = bytearray(whole)
+        changed[place] ^= int(draw.integers(1, 256))
+        for content in (bytes(changed), whole[:place]):
+            path.write_bytes(content)
+            try:
+                assert read_array(path, form)[0].voxels_hu.size == array.size
+            except InputError as error:
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
+                refused += 1
+    assert refused > len(whole) // 2
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="not a file"):
+        read_array_header(tmp_path / "a.npz", RECOGNISED)
 
 
 @pytest.mark.parametrize(
