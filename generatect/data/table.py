@@ -206,17 +206,21 @@ def _row(
         volume=record["volume"],
         patient=unicodedata.normalize("NFC", record["patient"]),  # or one patient could be on both sides of a split
         text=text,
-        labels={column: _label(record[column], column) for column in label_columns} or None,
+        labels={column: parse_label(record[column], column) for column in label_columns} or None,
         findings=report.findings,
         impression=report.impression,
         age_years=report.age_years,
         sex=report.sex,
-        split=_split(record.get("split", "")),
+        split=parse_side(record.get("split", "")),
     )
 
 
-def _split(cell: str) -> str | None:
-    """A side of the split, where one is given."""
+def parse_side(cell: str) -> str | None:
+    """A side of the split, where one is given.
+
+    Raises:
+        InputError: it is neither side.
+    """
     if not cell or not given_text(cell):
         return None
     if cell.lower() not in SIDES:
@@ -224,8 +228,12 @@ def _split(cell: str) -> str | None:
     return SIDES[cell.lower()]
 
 
-def _label(cell: str, column: str) -> int:
-    """A label, which may be written as 1 or 1.0."""
+def parse_label(cell: str, column: str) -> int:
+    """A label, which may be written as 1 or 1.0.
+
+    Raises:
+        InputError: it is neither 0 nor 1.
+    """
     if cell not in LABEL_VALUES:
         raise InputError(f"{column}={_shown(cell)}; expected 0 or 1")
     return LABEL_VALUES[cell]

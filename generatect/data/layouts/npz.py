@@ -1,33 +1,34 @@
 """Volumes as bare arrays, one `.npz` each, and a table of prompts and labels: GenerateCT's generated dataset."""
 
+import unicodedata
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from generatect.ct.arrays import ENDING, ArrayForm
+from generatect.ct.volume_files import files_below, volume_name
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.rows import read_rows
-from generatect.data.table import given_text
+from generatect.data.table import given_text, parse_label, parse_side, require_identifier
 from generatect.errors import InputError
+from generatect.text.prompt import require_texts
 
 VOLUME_COLUMNS = ("volume", "volumename", "name", "names", "accessionno")
 TEXT_COLUMNS = ("text", "prompt", "text_prompts", "report", "impressions")
-PATIENT = "patient"
-LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-ENDINGS = (ENDING, ".nii.gz", ".nii")
+PATIENT, SPLIT = "patient", "split"
 
 
 class NpzLayout:
     """A folder of `.npz` and a table beside it: see `Layout`.
 
-    Files are found by name in the folder and those below it. None of GenerateCT's files was at hand when this was
-    written; what is assumed of them stands in docs/data.md, and what a file contradicts is refused.
+    Files are found by name in the folder and those below it, linked ones included. None of GenerateCT's files was at
+    hand when this was written; what is assumed of them stands in docs/data.md, and what a file contradicts is refused.
 
     Args:
         root: folder of the arrays.
         table: CSV or .xlsx; a column of volumes (volume, VolumeName, name, Names or AccessionNo; with or without
-            ending), one of texts (text, prompt, Text_prompts, report or Impressions), and `patient` if it has one:
-            without it every volume is nobody's, a patient of its own.
+            ending), one of texts (text, prompt, Text_prompts, report or Impressions), and, if it has them, `patient`
+            (without it every volume is nobody's, a patient of its own) and `split` ("train" or "val").
         label_columns: columns of 0 and 1.
         range: what values mean: hu, unit (0 to 1) or signed (-1 to 1); None recognises it in each file.
         axes: where the stored axes run, such as "SLP"; None knows GenerateCT's shapes.
@@ -47,6 +48,7 @@ class NpzLayout:
         axes: str | None = None,
         spacing_mm: Any = None,
     ) -> None:
+        require_texts(label_columns, "data.label_columns")
         self.root, self.table, self.label_columns = Path(root).expanduser(), Path(table).expanduser(), label_columns
         self.form = ArrayForm.stated("data", range, axes, spacing_mm)
         if not self.root.is_dir():
@@ -56,7 +58,8 @@ class NpzLayout:
         """The table's volumes; those without a text or a file are left out.
 
         Raises:
-            InputError: the table is unusable, a label is none, or two files have one name.
+            InputError: the table is unusable, a label or side is none, two files have one name, or a folder cannot be
+                listed.
         """
         header, rows = read_rows(self.table, "a table with a column of volumes and one of texts")
         columns = {name.lower(): name for name in reversed(header)}
@@ -67,7 +70,7 @@ class NpzLayout:
         paths = self._files()
         records, left_out, seen = list[Record](), list[LeftOut](), dict[str, int]()
         for number, row in enumerate(rows, start=1):
-            name = _stem(PurePosixPath(row[volume]).name)
+            name = _name(row[volume].replace("\\", "/").rpartition("/")[2])
             if not name or name in seen:
                 raise InputError(f"{self.table} row {number}: volume {name!r} is empty or was there before")
             seen[name] = number
@@ -76,13 +79,27 @@ class NpzLayout:
             elif not (prompt := given_text(row[text])):
                 left_out.append(LeftOut(name, "no report"))
             else:
-                patient = row.get(PATIENT) or f"synthetic-{name}"
-                labels = {key: self._label(row[key], key, number) for key in self.label_columns}
-                spacing = self.form.spacing_mm_zyx
-                records.append(
-                    Record(name, paths[name], patient, prompt, labels or None, None, self.form.scaling, spacing)
-                )
+                given = {key: row[columns[key]] for key in (PATIENT, SPLIT) if key in columns}
+                try:
+                    labels = {key: parse_label(row[key], key) for key in self.label_columns}
+                    records.append(self._record(name, paths[name], prompt, labels, given))
+                except InputError as error:
+                    raise InputError(f"{self.table} row {number}: {error}") from error
         return Manifest(records, left_out)
+
+    def _record(self, name: str, path: Path, text: str, labels: dict[str, int], given: dict[str, str]) -> Record:
+        patient = given.get(PATIENT) or f"synthetic-{name}"
+        require_identifier(patient, PATIENT)
+        return Record(
+            name=name,
+            path=path,
+            patient=unicodedata.normalize("NFC", patient),  # or one patient could be on both sides of a split
+            text=text,
+            labels=labels or None,
+            split=parse_side(given.get(SPLIT, "")),
+            metadata=self.form.scaling,
+            spacing_mm_zyx=self.form.spacing_mm_zyx,
+        )
 
     def _column(self, columns: dict[str, str], names: Sequence[str]) -> str:
         found = next((columns[name] for name in names if name in columns), None)
@@ -93,10 +110,10 @@ class NpzLayout:
     def _files(self) -> dict[str, Path]:
         """Name → file."""
         found = dict[str, Path]()
-        for path in sorted(self.root.rglob(f"*{ENDING}")):
-            if path.name.startswith("."):
+        for path in files_below(self.root):
+            if path.name.startswith(".") or not path.name.endswith(ENDING):
                 continue
-            name = _stem(path.name)
+            name = _name(path.name)
             if name in found:
                 raise InputError(
                     f"{path}: has the name of {found[name]}; a table could not tell them apart, rename one"
@@ -106,14 +123,7 @@ class NpzLayout:
             raise InputError(f"data.root={self.root}: no {ENDING} in it or below; expected arrays")
         return found
 
-    def _label(self, cell: str, column: str, number: int) -> int:
-        if cell not in LABELS:
-            raise InputError(f"{self.table} row {number}: {column} holds no label; expected 0 or 1")
-        return LABELS[cell]
 
-
-def _stem(name: str) -> str:
-    """`a` of `a.npz`, and of `a.nii.gz.npz`, as NumPy names what was to be `a.nii.gz`."""
-    while name.endswith(ENDINGS):
-        name = next(name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending))
-    return name
+def _name(file: str) -> str:
+    """`a` of `a.npz`, of `a.nii.gz`, and of `a.nii.gz.npz`, as NumPy names what was to be `a.nii.gz`."""
+    return volume_name(file.removesuffix(ENDING))
