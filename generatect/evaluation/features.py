@@ -56,8 +56,8 @@ class Task:
     def key(self, measure: Measure) -> tuple[str, ...]:
         """Key in the cache."""
         grid = self.grid and [self.grid.shape_zyx, self.grid.spacing_mm_zyx]
-        content = json.dumps([measure.depends_on, grid, asdict(self.volume.reading)], sort_keys=True)
-        return (FORMAT, measure.name, self.volume.sha256, content)
+        content = json.dumps([measure.depends_on, grid], sort_keys=True)
+        return (FORMAT, measure.name, self.volume.sha256, content, _how_read(self.volume))
 
 
 def measure_all(tasks: Sequence[Task], cache: ArrayCache, say: Callable[[str], None], progress: Progress) -> None:
@@ -106,7 +106,12 @@ def identities(volumes: Sequence[EvaluatedVolume], cache: ArrayCache) -> list[st
 
 
 def _identity_key(volume: EvaluatedVolume) -> tuple[str, ...]:
-    return (FORMAT, "identity", volume.sha256)
+    return (FORMAT, "identity", volume.sha256, _how_read(volume))
+
+
+def _how_read(volume: EvaluatedVolume) -> str:
+    """What a file's voxels depend on besides its content, as plain values."""
+    return json.dumps([asdict(volume.reading), asdict(volume.arrays)], sort_keys=True)
 
 
 def measured(tasks: Sequence[Task], name: str, cache: ArrayCache) -> list[np.ndarray]:

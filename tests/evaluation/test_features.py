@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from generatect.ct.arrays import ArrayForm
 from generatect.ct.grid import Grid
+from generatect.ct.scan import Reading
 from generatect.data.cache import ArrayCache
 from generatect.errors import InputError
 from generatect.evaluation.features import Measure, Task, identities, measure_all, measured
@@ -72,6 +74,32 @@ def test_another_grid_is_another_measurement(folder, tmp_path):
     measure_all(tasks(folder, counting, small), cache, silent, silent)
     assert len(counting.made) == 8
     assert measured(tasks(folder, counting, small), "mean", cache)[0][1] == 3 * 4 * 5
+
+
+def test_a_file_that_is_read_in_another_way_is_another_measurement(tmp_path):
+    """Axes or HU policy that were stated wrong at first must not stay in the numbers, nor in who is whose copy."""
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (5, 6, 6), np.int16)
+    (tmp_path / "arrays").mkdir()
+    np.savez(tmp_path / "arrays" / "v0.npz", voxels)
+    write_folder(tmp_path / "files", 1, 0, (5, 6, 7))
+    cache = ArrayCache(tmp_path / "cache")
+
+    def seen(folder) -> tuple[float, str]:
+        corner = Measure("corner", {}, lambda voxels_hu, _: np.array([voxels_hu[0, 0, 1]]))
+        wanted = [Task(volume, [corner], None) for volume in folder.volumes]
+        measure_all(wanted, cache, silent, silent)
+        return float(measured(wanted, "corner", cache)[0][0]), identities(folder.volumes, cache)[0]
+
+    forms = [ArrayForm.stated("arrays", "hu", axes, [1, 1, 1]) for axes in ("SPL", "SLP")]
+    (first, one), (second, other) = (seen(read_folder(tmp_path / "arrays", "real", arrays=form)) for form in forms)
+    assert (first, second) == (voxels[0, 0, 1], voxels[0, 1, 0])
+    assert one != other
+    readings = [Reading("header"), Reading("unchecked")]
+    made = Counting()
+    for reading in readings:
+        folder = read_folder(tmp_path / "files", "real", reading=reading)
+        measure_all(tasks(folder, made), cache, silent, silent)
+    assert made.made == ["v0", "v0"]
 
 
 def test_files_that_cannot_be_read_are_all_listed_after_the_others_were_measured(folder, tmp_path):
