@@ -97,11 +97,12 @@ def utility(
     sides = ([item.index for item in side] for side in (real.train, real.test))
     refuse_bad(pairs, *sides, doctor=data.get("doctor", "ignore"), on_bad=on_bad, cache_dir=cache_dir)
     folder = writable_folder(output)
-    cache, skipped = ArrayCache(data.get("cache_dir") or folder / "volumes"), str(folder / "skipped.csv")
+    cache = ArrayCache(data.get("cache_dir") or folder / "volumes")
+    skipped = {side: str(folder / f"skipped-{side}.csv") for side in ("train", "test", "synthetic")}
 
     with bars() as show:
-        train = prepared(real.train, grid, cache, "real, to train on", on_bad, skipped, show)
-        test = prepared(real.test, grid, cache, "real, to judge on", on_bad, skipped, show)
+        train = prepared(real.train, grid, cache, "real, to train on", on_bad, skipped["train"], show)
+        test = prepared(real.test, grid, cache, "real, to judge on", on_bad, skipped["test"], show)
     refuse_overlap(train, test)
     refuse_same_volumes(train, test, grid, cache, ON_BOTH_SIDES)
     num_synthetic = wanted.num or len(train)
@@ -119,7 +120,7 @@ def utility(
     study = Study(recipe, grid, chosen, seeds, RealVolumes(train, test), made, num_synthetic, folder)
     print(announced(study))
     with bars() as show:
-        made = prepared(made, grid, cache, "synthetic", on_bad, skipped, show)
+        made = prepared(made, grid, cache, "synthetic", on_bad, skipped["synthetic"], show)
         refuse_same_volumes(made, [*train, *test], grid, cache, NOT_REAL)
         study = replace(study, synthetic=made)
         scores = run_cells(study, show)

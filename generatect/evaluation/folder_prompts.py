@@ -77,7 +77,7 @@ def require_listed(folder: Path, names: set[str], where: str) -> None:
     """
     if not (folder / MANIFEST).is_file():
         return
-    listed = {str(line.get("volume", "")).removesuffix(".nii.gz") for line in read_manifest(folder)}
+    listed = {volume_name(str(line.get("volume", ""))) for line in read_manifest(folder)}
     if others := sorted(names - listed):
         raise InputError(
             f"{where}: {len(others)} of {len(names)} volumes are not in its {MANIFEST}, first {others[0]}; finish the "

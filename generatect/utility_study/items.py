@@ -128,7 +128,7 @@ def prepared(
         cache: where arrays are kept.
         what: is made, for the progress.
         on_bad: "raise", or "skip" to leave out what cannot be read.
-        skipped: CSV that lists what was left out.
+        skipped: CSV that lists what was left out of these volumes; begun anew.
         show: is told of every volume.
 
     Raises:
@@ -136,12 +136,15 @@ def prepared(
     """
     inputs, usable = ModelInputs(ItemPairs(items), preset, cache), list[Item]()
     bad = BadVolumes(inputs.pairs.name, len(items), on_bad, skipped)
+    bad.start()
     for number, item in enumerate(items):
         with bad.leaving_out(number):
             if not inputs.is_cached(number):
                 inputs.keep(number)
             usable.append(item)
         show(what, number + 1, len(items))
+    if bad.reasons:
+        print(f"{what}: {len(bad.reasons)} of {len(items)} volumes cannot be read and are left out, see {skipped}")
     return usable
 
 

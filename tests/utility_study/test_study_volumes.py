@@ -96,6 +96,21 @@ def test_one_scan_in_two_files_is_not_trained_on_and_judged_by(tmp_path):
     refuse_same_volumes(other[1:], real, grid, cache, NOT_REAL)
 
 
+def test_what_is_left_out_is_counted_for_its_own_set_and_run(tmp_path, capsys):
+    """One damaged volume of three is no half, whatever other sets or earlier runs have left out."""
+    grid, cache = PhysicalPreset(num_slices=17, size=24, upscaled_size=24), ArrayCache(tmp_path / "cache")
+    (tmp_path / "real").mkdir()
+    for number in range(3):
+        write_nifti(tmp_path / "real" / f"{number}.nii.gz", grid.to_volume(REAL.model_input(number, grid)))
+    (tmp_path / "real" / "1.nii.gz").write_bytes(b"damaged")
+    pairs, listed = ArchivePairs(layout=Stored(tmp_path / "real", "a")), tmp_path / "skipped.csv"
+    listed.write_text("volume,reason\r\nrepaired.nii.gz,was damaged\r\n")
+    usable = prepared(items_of(pairs, range(3), LABELS, "a"), grid, cache, "real", "skip", str(listed), lambda *_: None)
+    assert [item.index for item in usable] == [0, 2]
+    assert [line.partition(",")[0] for line in listed.read_text().splitlines()] == ["volume", "1.nii.gz"]
+    assert capsys.readouterr().out == f"real: 1 of 3 volumes cannot be read and are left out, see {listed}\n"
+
+
 def test_scores_that_were_changed_are_not_believed(tmp_path):
     path, scores = cell_path(tmp_path, "real", 0), np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
     keep_cell(path, "key", scores)
