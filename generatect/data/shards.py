@@ -12,7 +12,6 @@ A shard holds whole volumes in the order of the archive, so each can be made, ch
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,7 +116,9 @@ class _SideWriter:
             records[number] = self._write_shard(number, items, keys[number], per_shard * self.maker.items_per_volume)
         shards = [record["chunk"] for record in records if record["chunk"] is not None]  # type: ignore[index]
         config = next((record["config"] for record in records if record["chunk"] is not None), None)  # type: ignore[index]
-        index_json = {"chunks": shards, "config": config, "updated_at": str(time.time())}
+        # LitData takes any text for a version. The time would call the same shards, written or finished again, others.
+        version = hashlib.sha256("".join(keys).encode()).hexdigest()
+        index_json = {"chunks": shards, "config": config, "updated_at": version}
         sha256 = _put_json(self.store, f"{self.side}/{INDEX}", index_json)
         volumes = sum(shard["chunk_size"] for shard in shards) // self.maker.items_per_volume
         num_bytes = sum(shard["chunk_bytes"] for shard in shards)

@@ -103,8 +103,8 @@ class Shards:
         return dict(zip(names, self._item(index)[0]["labels"].tolist(), strict=True)) if names else None
 
     def fingerprint(self, index: int) -> str:
-        """Changes when the shards do."""
-        return f"{self.root} {_sha256(self.purpose.to_dict())} {index}"
+        """Changes when the shards do; wherever they lie."""
+        return f"{self.content_sha256} {index}"
 
     def volume(self, index: int) -> CTVolume:
         """Not there.

@@ -267,9 +267,15 @@ class TestWriting:
         store = Failing(root, 1000)
         write("ctvit", root, tmp_path / "cache", store=store)
         assert not [name for name in store.names if name.endswith(".bin")]
+        before = [open_shards(root, tmp_path).fingerprint(index) for index in range(NUM)]
+        write("ctvit", root, tmp_path / "cache")
+        assert [open_shards(root, tmp_path).fingerprint(index) for index in range(NUM)] == before
         own = write("ctvit", root, tmp_path / "cache", Changed(num=NUM), store=store)
         assert len([name for name in store.names if name.endswith(".bin")]) == 1
         shards = open_shards(root, tmp_path)
+        assert not {shards.fingerprint(index) for index in range(NUM)} & set(before), (
+            "what was computed of them is stale"
+        )
         place = [*own.train_indices, *own.val_indices].index(0)
         assert [index for index in range(NUM) if shards.text(index) == "Another report."] == [place]
 
