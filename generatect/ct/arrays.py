@@ -148,9 +148,12 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             raise InputError(f"{path}: cannot be read as .npz (not a file); expected arrays that NumPy saved")
         with zipfile.ZipFile(path) as archive:
             yield archive
+    except InputError:
+        raise
     except DAMAGE as error:
+        what = "cannot be read" if isinstance(error, OSError) else "damaged, cannot be read"
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or "truncated"
-        raise InputError(f"{path}: cannot be read as .npz ({reason}); expected a whole one that NumPy saved") from error
+        raise InputError(f"{path}: {what} as .npz ({reason}); expected a whole one that NumPy saved") from error
 
 
 def _only_volume(archive: zipfile.ZipFile, path: Path) -> tuple[str, tuple[int, int, int], np.dtype]:

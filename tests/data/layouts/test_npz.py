@@ -120,7 +120,7 @@ def test_no_file_is_believed_further_than_it_can_be_checked(tmp_path, monkeypatc
         "holds object": {"a.npy": npy(np.array([[[Evil()] * 2] * 2] * 2, object))},
         "is too short for the 729000000 values": {"a.npy": declared.getvalue() + bytes(100)},
         "expected at most": {"a.npy": huge.getvalue()},
-        "cannot be read as": {"a.npy": npy(voxels)[:-9]},
+        "damaged, cannot be read as": {"a.npy": npy(voxels)[:-9]},
         "holds more than its header says": {"a.npy": npy(voxels) + b"more"},
         "found a, b; save the volume alone": {"a.npy": npy(voxels), "b.npy": npy(voxels)},
         "found none": {"labels.npy": npy(np.zeros(18))},
@@ -134,6 +134,7 @@ def test_no_file_is_believed_further_than_it_can_be_checked(tmp_path, monkeypatc
                 archive.writestr(name, content)
         with pytest.raises(InputError, match=message) as refused:
             read_array(Path("x.npz"), ArrayForm.stated("data", None, **STATED))
+        assert str(refused.value).count("x.npz") == 1
         assert "\n" not in str(refused.value)
     Path("x.npz").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"cannot be read as \.npz"):
