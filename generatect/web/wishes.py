@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from generatect.data.table import given_text
 from generatect.errors import InputError
 from generatect.pipeline import TokenOptions, UpscaleOptions
 from generatect.web.making import Wish
@@ -32,8 +33,11 @@ def read_wish(content: dict[str, Any], tokens: TokenOptions, upscale: UpscaleOpt
         prompt.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"The report holds half a character at position {error.start + 1}; type it anew.") from error
+    text = given_text(prompt)
+    if not text:
+        raise InputError(f"{prompt.strip()!r} stands for no report; describe the chest CT to generate.")
     chosen_tokens, chosen_upscale = read_options(content, tokens, upscale)
-    return Wish(prompt.strip(), _whole(content.get("seed", 0), "Seed", 0, 2**32 - 1), chosen_tokens, chosen_upscale)
+    return Wish(text, _whole(content.get("seed", 0), "Seed", 0, 2**32 - 1), chosen_tokens, chosen_upscale)
 
 
 def read_options(

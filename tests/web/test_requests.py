@@ -170,6 +170,7 @@ def test_the_difference_of_unlike_grids_is_on_the_first_ones(served, volume):
         ({"prompt": None}, "Write a report"),
         ({"prompt": 5}, "Write a report"),
         ({"prompt": "x" * 20_001}, "20001 characters"),
+        ({"prompt": " Not given. "}, "'Not given.' stands for no report"),
         ({"seed": -1}, "Seed -1: expected a whole number from 0 to 4294967295"),
         ({"seed": 2**32}, "Seed 4294967296: expected"),
         ({"seed": 0.5}, "Seed 0.5: expected"),
