@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from generatect.ct.arrays import ENDING as ARRAY
 from generatect.ct.volume_files import files_below, is_volume_file, volume_name, without_ending
 from generatect.data.fingerprint import fingerprint
 from generatect.data.layouts.folder import paths_below
@@ -81,7 +82,8 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
         setting: what named it, for messages.
 
     Raises:
-        InputError: no such folder, no volume in it, scans that are DICOM, or a table without a row for a volume.
+        InputError: no such folder, no volume in it, scans that are DICOM or arrays, or a table without a row for a
+                volume, or with two patients for one.
     """
     where = Path(folder).expanduser()
     if not where.is_dir():
@@ -95,11 +97,13 @@ def read_audited(folder: str | Path, setting: str) -> AuditedFolder:
         )
     own = {path.with_name(without_ending(path.name)) for path in files}  # where generate dicom=true puts slices
     slices = [path for path in there if path.suffix.lower() == DICOM_ENDING and path.parent not in own]
-    if slices:
-        raise InputError(
-            f"{setting}={folder}: {len(slices)} DICOM files, first {slices[0].relative_to(where)}, would be left out "
-            "of the audit; make them NIfTI by generatect.import_dicom, or move them away"
-        )
+    arrays = [path for path in there if path.suffix == ARRAY and not path.name.startswith(".")]
+    for others, kind, way in ((slices, "DICOM", " by generatect.import_dicom"), (arrays, ARRAY, "")):
+        if others:
+            raise InputError(
+                f"{setting}={folder}: {len(others)} {kind} files, first {others[0].relative_to(where)}, would be left "
+                f"out of the audit; make them NIfTI{way}, or move them away"
+            )
     table, patients = _patients(where)
     volumes = []
     for path in files:
@@ -119,12 +123,16 @@ def _patients(folder: Path) -> tuple[Path | None, dict[str, str]]:
         header, rows = read_rows(path, "a table with columns 'volume' and 'patient'")
         if PATIENT not in header or VOLUME not in header:
             continue
-        found = {}
+        found = dict[str, str]()
         for number, row in enumerate(rows, start=1):
             if not row[PATIENT] or not row[VOLUME]:
                 raise InputError(f"{path} row {number}: empty volume or patient; expected a name")
             require_identifier(row[PATIENT], f"{path} row {number}: {PATIENT}")
+            patient = unicodedata.normalize("NFC", row[PATIENT])
             for volume in paths_below(folder, row[VOLUME]):
-                found[volume_name(volume.as_posix())] = unicodedata.normalize("NFC", row[PATIENT])
+                if found.setdefault(volume_name(volume.as_posix()), patient) != patient:
+                    raise InputError(
+                        f"{path} row {number}: volume {row[VOLUME]!r} is another patient's in a row above; remove one"
+                    )
         return path, found
     return None, {}

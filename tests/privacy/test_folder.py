@@ -48,6 +48,7 @@ def test_the_hash_changes_with_names_and_content(folder):
         ("volume,patient\nb,p\n", "no row for volume a/c"),
         ("volume,patient\na/c,\na/d,p\nb,p\n", "row 1: empty volume or patient"),
         ("volume,patient\na/c,p,q\n", "3 cells, expected 2"),
+        ("volume,patient\nb,p\na/c,p\na/d,p\nb.nii.gz,q\n", "row 4: volume 'b.nii.gz' is another patient's in a row"),
     ],
 )
 def test_a_table_that_leaves_questions_is_refused(folder, table, told):
@@ -72,3 +73,11 @@ def test_scans_that_are_dicom_are_not_left_out_without_a_word(folder):
         read_audited(folder, "train")
     (folder / "a" / "series").rename(folder / "a" / "c")  # beside a/c.nii.gz, as generate dicom=true writes them
     assert len(read_audited(folder, "train")) == 3
+
+
+def test_arrays_are_not_left_out_without_a_word(folder):
+    (folder / "a" / "._f.npz").touch()
+    assert len(read_audited(folder, "train")) == 3
+    (folder / "a" / "f.npz").touch()
+    with pytest.raises(InputError, match=r"1 \.npz files, first a/f\.npz, would be left out"):
+        read_audited(folder, "train")
