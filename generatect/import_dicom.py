@@ -122,7 +122,11 @@ def _row(series: Series, path: Path, header: list[str]) -> dict[str, str]:
 
 
 def _table(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Columns and rows of the table of an earlier run, by volume, with all that was added to them."""
+    """Columns and rows of the table of an earlier run, by volume, with all that was added to them.
+
+    Raises:
+        InputError: it is another table, or has two rows for a volume, of which writing it anew would lose one.
+    """
     if not path.exists():
         return list(COLUMNS), {}
     header, rows = read_rows(path, f"the table of an earlier import: {', '.join(COLUMNS)}")
@@ -130,7 +134,12 @@ def _table(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
         raise InputError(
             f"{path}: no column 'volume'; expected the table of an earlier import, or choose another output"
         )
-    return header, {row["volume"]: row for row in rows}
+    found = dict[str, dict[str, str]]()
+    for number, row in enumerate(rows, start=1):
+        if row["volume"] in found:
+            raise InputError(f"{path} row {number}: volume {row['volume']!r} is in a row above, too; remove one")
+        found[row["volume"]] = row
+    return header, found
 
 
 def _shown(files: list[Path], show: Progress) -> Iterator[Path]:

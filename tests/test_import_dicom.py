@@ -117,6 +117,16 @@ def test_another_table_in_the_place_of_ours_is_refused(archive, command, tmp_pat
     assert not list(tmp_path.glob("*.nii.gz"))
 
 
+def test_a_table_with_two_rows_of_a_volume_loses_neither(archive, command, tmp_path):
+    table = tmp_path / "volumes.csv"
+    table.write_text("volume,patient,age,sex,text\nct_1.nii.gz,p,,,One.\nct_1.nii.gz,p,,,Another.\n")
+    before = table.read_bytes()
+    ended = command("import_dicom", f"input={archive}", f"output={tmp_path}")
+    assert ended.code == 2
+    assert f"{table} row 2: volume 'ct_1.nii.gz' is in a row above, too" in ended.err
+    assert table.read_bytes() == before
+
+
 def constant(patients: int) -> list[list]:
     """Scans of several patients whose anonymiser wrote one SeriesInstanceUID, and one PatientID, into all."""
     rng = np.random.default_rng(7)
