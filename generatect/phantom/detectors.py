@@ -4,8 +4,6 @@ They measure whether a generated volume shows what its text names; their own pow
 """
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float64
 
+from generatect.ct.arrays import DAMAGE
 from generatect.ct.grid import Grid
 from generatect.errors import InputError
 from generatect.files import atomic_path
@@ -120,7 +119,7 @@ class Detectors:
         try:
             with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
                 values = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except DAMAGE as error:
             raise InputError(f"{path}: damaged; fit the detectors again") from error
         if tuple(values.get("names", ())) != LABELS:
             raise InputError(f"{path}: holds other detectors than {', '.join(LABELS)}; fit them again")

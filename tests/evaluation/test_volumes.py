@@ -1,5 +1,6 @@
 """A folder of volumes: what counts as one, and by which name it is known."""
 
+import json
 import os
 import unicodedata
 
@@ -29,6 +30,18 @@ def test_a_table_and_a_disk_may_spell_a_name_differently(tmp_path):
     (tmp_path / "reports.csv").write_text(f"volume,text\n{composed}.nii.gz,Clear.\nb.NII.GZ,Nodule.\n")
     found = {volume.name: volume.prompt for volume in read_folder(tmp_path, "real").volumes}
     assert found == {composed: "Clear.", "b": "Nodule."}
+
+
+def test_a_manifest_and_a_disk_may_spell_a_name_differently(tmp_path):
+    """A table of prompts from a Mac names the files of its dataset with letters taken apart."""
+    apart = unicodedata.normalize("NFD", "Größe")
+    write_volume(tmp_path / f"{apart}.nii.gz", noise(0, 5, 6, 7))
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps({"volume": f"{apart}.nii.gz"}) + "\n", encoding="utf-8")
+    assert len(read_folder(tmp_path, "fake").volumes) == 1
+    write_volume(tmp_path / "other.nii.gz", noise(1, 5, 6, 7))
+    with pytest.raises(InputError, match=r"1 of 2 volumes are not in its manifest\.jsonl, first other"):
+        read_folder(tmp_path, "fake")
 
 
 def test_a_name_that_is_no_utf8_is_spelled_by_escapes(tmp_path):
