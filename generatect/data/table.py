@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def sift_table(
     template: str = "report",
     on_bad_row: str = "leave_out",
 ) -> Table:
-    """Rows of a table with a header, `volume` and `patient` columns, and a report; `age` and `sex` if it has them.
+    """Rows of a table with a header, `volume` and `patient` columns, and a report; `age`, `sex`, `split` if there.
 
     The report is `text_column`; a table without a column "text" may hold `findings` and `impression` instead.
 
@@ -119,10 +119,12 @@ def sift_table(
         if column not in header:
             raise InputError(f"{path}: no column {column!r}; its columns are {', '.join(header)}")
     report_name = _report_name(header, text_column, template, path)
+    others = [name for name in header if name not in (*label_columns, text_column)]
+    optional = {name.lower(): name for name in others} | {name: name for name in others}
     rows, left_out, seen = list[TableRow](), list[LeftOutRow](), dict[str, int]()
     for number, record in enumerate(records, start=1):
         try:
-            row = _row(record, number, text_column, report_name, label_columns, write)
+            row = _row(record, number, text_column, report_name, label_columns, optional, write)
             if row.volume in seen:
                 raise InputError(f"volume {row.volume!r} is already in row {seen[row.volume]}")
         except InputError as error:
@@ -182,9 +184,18 @@ def _row(
     text_column: str,
     report_name: str,
     label_columns: Sequence[str],
+    optional: Mapping[str, str],
     write: Template,
 ) -> TableRow:
-    """One checked row; what is wrong with it is said without its place."""
+    """One checked row; what is wrong with it is said without its place.
+
+    `optional` gives the table's own spelling of "age", "sex" and "split": a side of the split that is not read because
+    it stands below "Split" would be drawn.
+    """
+
+    def given(name: str) -> str:
+        return record.get(optional.get(name, name), "")
+
     for column in ("volume", "patient"):
         if not record[column]:
             raise InputError(f"empty {column}; expected a name")
@@ -193,8 +204,8 @@ def _row(
         findings=given_text(record.get("findings", "")),
         impression=given_text(record.get("impression", "")),
         text=given_text(record[text_column]) if text_column in record else None,
-        age_years=parse_age(record.get("age")),
-        sex=parse_sex(record.get("sex")),
+        age_years=parse_age(given("age")),
+        sex=parse_sex(given("sex")),
     )
     text = write(report)
     if not text:
@@ -211,7 +222,7 @@ def _row(
         impression=report.impression,
         age_years=report.age_years,
         sex=report.sex,
-        split=parse_side(record.get("split", "")),
+        split=parse_side(given("split")),
     )
 
 

@@ -175,6 +175,16 @@ def test_one_column_is_not_as_many_as_it_has_letters(table):
     )
 
 
+def test_what_a_table_may_have_besides_is_read_in_any_case(table):
+    """A side that is passed over for its capital letter would put who validates among those who train."""
+    (row,) = read_table(table("volume,patient,text,Split,AGE,Sex\na,p,x,val,45,F\n"))
+    assert (row.split, row.age_years, row.sex) == ("val", 45, "female")
+    (row,) = read_table(table("volume,patient,text,Split,split\na,p,x,val,train\n"))
+    assert row.split == "train"
+    (row,) = read_table(table("volume,patient,text,Sex\na,p,x,1\n"), label_columns=["Sex"])
+    assert (row.sex, row.labels) == (None, {"Sex": 1})
+
+
 def test_another_side_is_shown_and_a_report_is_not(table):
     assert "column split: 'test' is neither side; expected train, val or nothing" in refusal(
         table("volume,patient,text,split\na,p,x,test\n")
