@@ -121,7 +121,10 @@ class Stage(L.LightningModule):
         torch.manual_seed(generator_of(self.seed, LAYERS, batch_idx, self.global_rank).initial_seed())
 
     def sample_draws(self, num_samples: int, batch_idx: int) -> SampleDraws:
-        """Draws of this process's samples of a batch; every process validates on all samples, with the same draws."""
+        """Draws of this process's samples of a batch; every process validates on all samples, with the same draws.
+
+        Every training batch asks for them, for that is how a checkpoint knows how many samples have been seen.
+        """
         batches = range(batch_idx, batch_idx + 1)
         if not self.training:
             return SampleDraws(self.seed, VALIDATION, positions_since(num_samples, 1, batches))

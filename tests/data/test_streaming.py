@@ -187,6 +187,7 @@ class Recorder(Stage):
 
     def train_on(self, batch: dict, batch_idx: int) -> None:
         self.names.append(list(batch["name"]))
+        self.sample_draws(len(batch["name"]), batch_idx)  # as every stage; a checkpoint counts samples by it
         self.descent.descend(self.network(torch.ones(1)).sum(), batch, batch_idx)
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
