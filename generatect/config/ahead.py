@@ -4,6 +4,7 @@ Hydra calls what `hydra.callbacks` and its logging configuration name before any
 work would be found out one job at a time.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,8 @@ def _sweeps_shards(overrides: list[Override]) -> bool:
 
 def _refuse_impossible(override: Override) -> None:
     key, line = override.get_key_element(), override.input_line
-    if key in ("hydra.run.dir", "hydra.output_subdir"):
+    is_launched = "LOCAL_RANK" in os.environ  # by Lightning, which starts the other processes with such settings
+    if key in ("hydra.run.dir", "hydra.output_subdir") and not is_launched:
         raise InputError(f"{line}: a command writes into its output alone; use output=FOLDER")
     if override.is_sweep_override() and key == "output":
         raise InputError(f"{line}: a sweep has one output, with a folder for each job")

@@ -11,6 +11,7 @@ import torch
 from generatect import __version__
 from generatect.ct.nifti import write_nifti
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import without_ending
 from generatect.files import sha256_of_file
 from generatect.sidecar import write_sidecar
 
@@ -72,6 +73,6 @@ class VolumeFolder:
 
 
 def numbered(number: int, name: str) -> str:
-    """A file name that keeps the order: "0007-scan"."""
-    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    """A file name that keeps the order, without the ending that `name` may have: "0007-scan"."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in without_ending(name))
     return f"{number:04d}-{plain.lstrip('.')[:80]}"

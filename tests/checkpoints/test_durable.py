@@ -94,12 +94,13 @@ def test_a_folder_that_turns_read_only_ends_the_training(command, small_disk, tm
     def start(stage: Stage, batch: dict, batch_idx: int) -> None:
         begin(stage, batch, batch_idx)
         if batch_idx == 3:
-            subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "over-it", small_disk], check=True)
 
     monkeypatch.setattr(Stage, "on_train_batch_start", start)
     settings = ("model=tiny", "data.pairs.num=20", "stage.datamodule.batch_size=2", "trainer.accelerator=cpu")
     every = ("steps=8", "val_every=8", "callbacks.latest.every=2", "~callbacks.previews", "logger={}")
     ended = command("train", *settings, *every, f"output={small_disk}", f"cache_dir={tmp_path}")
+    subprocess.run(["umount", small_disk], check=True)
     assert ended.code == 2
     assert ended.err.count("\n") == 1
     assert "Read-only file system" in ended.err

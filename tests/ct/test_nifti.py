@@ -314,8 +314,8 @@ def test_rounding_of_a_sound_qform_is_no_disagreement(tmp_path, degrees, about):
     ("fields", "reason"),
     [
         ({"bitpix": 8}, "8 bits"),
-        ({"xyzt_units": 1}, "unit 1"),
-        ({"xyzt_units": 3}, "unit 3"),
+        ({"xyzt_units": 1}, "lengths are in metres"),
+        ({"xyzt_units": 3}, "lengths are in micrometres"),
         ({"intent_code": 1002}, "intent code 1002"),
         ({"vox_offset": 352.5}, "byte 352.5"),
         ({"dim": [3, 7, 6, 5, 9, 1, 1, 1]}, "beyond its 3 axes"),
