@@ -84,3 +84,8 @@ def ctvit_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def maskgit_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `maskgit_from_original`."""
     return restored(state, _MASKGIT)
+
+
+def token_critic_to_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `token_critic_from_original`."""
+    return restored(state, _CRITIC)

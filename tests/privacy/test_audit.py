@@ -239,7 +239,7 @@ def test_held_out_volumes_do_not_pass_for_generated_ones(command, folders, tmp_p
 def test_a_volume_that_is_there_twice_is_said(folders, tmp_path):
     file = find_weights("phantom", "ctvit")
     embedding = TokenizerEmbedding(rebuild_network(file, "ctvit"), rebuild_preset(file), file.sha256, "phantom")
-    embedder, again = Embedder(embedding, ArrayCache(tmp_path / "cache"), "auto"), tmp_path / "again"
+    embedder, again = Embedder(embedding, ArrayCache(tmp_path / "cache"), Reading()), tmp_path / "again"
     again.mkdir()
     for path in sorted(folders.fresh.glob("*.nii.gz"))[:2]:
         shutil.copy(path, again)
@@ -285,7 +285,7 @@ def test_unreadable_volumes_are_listed_together_and_the_rest_is_embedded(folders
         (tmp_path / path.name).write_bytes(content if index == 1 else content[: len(content) // 2])
     file = find_weights("phantom", "ctvit")
     embedding = TokenizerEmbedding(rebuild_network(file, "ctvit"), rebuild_preset(file), file.sha256, "phantom")
-    embedder, folder = Embedder(embedding, ArrayCache(tmp_path / "cache"), "auto"), read_audited(tmp_path, "train")
+    embedder, folder = Embedder(embedding, ArrayCache(tmp_path / "cache"), Reading()), read_audited(tmp_path, "train")
     told = r"2 of 3 volumes cannot be used: .*0000\.nii\.gz: cannot be read .*0002\.nii\.gz: cannot be read"
     with pytest.raises(InputError, match=told):
         embedder.embed([folder], lambda line: None, lambda label, done, total: None)
