@@ -49,12 +49,13 @@ def test_a_killed_holder_stops_nobody(tmp_path, holder):
 
 def test_worker_processes_of_a_killed_holder_stop_nobody(tmp_path):
     forking = HOLD.replace("import sys, time", "import os, sys, time").replace(
-        "    print", "    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)\n    print"
+        "    print",
+        "    if os.fork() == 0:\n        print('forked', flush=True)\n        time.sleep(60)\n        os._exit(0)\n    print",
     )
     command = [sys.executable, "-c", forking, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+        assert {process.stdout.readline() for _ in range(2)} == {"held\n", "forked\n"}
         process.kill()
         process.wait()
         try:
