@@ -48,10 +48,10 @@ def test_a_killed_holder_stops_nobody(tmp_path, holder):
 
 
 def test_worker_processes_of_a_killed_holder_stop_nobody(tmp_path):
-    forking = HOLD.replace("import sys, time", "import os, sys, time").replace(
-        "    print",
-        "    if os.fork() == 0:\n        print('forked', flush=True)\n        time.sleep(60)\n        os._exit(0)\n    print",
+    worker = (
+        "    if os.fork() == 0:\n        print('forked', flush=True)\n        time.sleep(60)\n        os._exit(0)\n"
     )
+    forking = HOLD.replace("import sys", "import os, sys").replace("    print", f"{worker}    print")
     command = [sys.executable, "-c", forking, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
