@@ -11,7 +11,7 @@ from generatect.ct.dicom_export import write_series
 from generatect.ct.grid import Grid
 from generatect.ct.nifti import read_nifti, read_nifti_with_layout, write_nifti
 from generatect.ct.preset import PhysicalPreset, ReleasedPreset
-from generatect.ct.scan import read_scan
+from generatect.ct.scan import Reading, read_scan
 from generatect.ct.volume import CTVolume
 from generatect.data.archive import ArchivePairs
 from generatect.data.inspection.header_facts import header_facts
@@ -42,7 +42,7 @@ def as_training_sees_it(path: Path) -> CTVolume:
 
 def as_the_page_sees_it(path: Path) -> CTVolume:
     folders = Folders([str(path.parent)])
-    return Library(path.parent, folders, Examples(Grid((2, 2, 2), (1.0, 1.0, 1.0))), "auto").volume(
+    return Library(path.parent, folders, Examples(Grid((2, 2, 2), (1.0, 1.0, 1.0))), Reading()).volume(
         f"files/0/{path.name}"
     )
 

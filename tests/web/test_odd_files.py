@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from generatect.ct.nifti import write_nifti
+from generatect.ct.scan import Reading
 from generatect.web.names import meant, meant_in_folder, spelled
 from tests.dicom_writer import save, series_of
 from tests.web.conftest import noisy
@@ -248,7 +249,7 @@ def test_a_folder_that_is_opened_as_dot_is_no_error(served, folder, monkeypatch)
     (folder / "series").mkdir()
     save(folder / "series", series_of())
     monkeypatch.chdir(folder / "series")
-    library = Library(Path("out"), Folders(["."]), served.studio.examples, "auto")
+    library = Library(Path("out"), Folders(["."]), served.studio.examples, Reading())
     assert library.about("files/0").sidecar == {}
     assert library.volume("files/0").shape_zyx == (5, 6, 8)
 

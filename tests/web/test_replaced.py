@@ -8,6 +8,7 @@ import pytest
 
 from generatect.ct.grid import Grid
 from generatect.ct.nifti import read_nifti, write_nifti
+from generatect.ct.scan import Reading
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 from generatect.files import sha256_of_file
@@ -30,7 +31,7 @@ def library(tmp_path):
     output, browsed = tmp_path / "output", tmp_path / "browsed"
     output.mkdir()
     browsed.mkdir()
-    return Library(output, Folders([str(browsed)]), Examples(Grid((4, 16, 16), (20.0, 20.0, 20.0))), "auto")
+    return Library(output, Folders([str(browsed)]), Examples(Grid((4, 16, 16), (20.0, 20.0, 20.0))), Reading())
 
 
 def put(library: Library, where: str, volume: CTVolume, text: str) -> str:
