@@ -21,7 +21,6 @@ from generatect.ct.orientation import closest_order
 from generatect.ct.volume import CTVolume
 from generatect.errors import InputError
 
-ENDING = ".npz"
 RANGES = {"hu": Scaling(1.0, 0.0), "unit": Scaling(2000.0, -1000.0), "signed": Scaling(1000.0, 0.0)}
 """What values can mean: HU; 0 to 1 for -1000 to 1000 HU; -1 to 1 for the same."""
 

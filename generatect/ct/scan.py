@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.ct.arrays import ENDING as ARRAY
 from generatect.ct.arrays import ArrayForm, read_array
 from generatect.ct.dicom import read_series
 from generatect.ct.hounsfield import HUDecision, Scaling, require_policy
 from generatect.ct.nifti import NiftiLayout, read_nifti_with_layout
 from generatect.ct.nifti_affine import axis_directions
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import ARRAY
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from generatect.errors import InputError
 
-ENDINGS = (".nii.gz", ".nii")
+ENDINGS, ARRAY = (".nii.gz", ".nii"), ".npz"
 MAX_FILES, MAX_SLICES = 5_000_000, 200_000
 """Files that are looked at in an archive, and in the folder of one DICOM series."""
 
@@ -26,8 +26,13 @@ def volume_name(name: str) -> str:
     """What a volume is called in tables and results: its name without ending, as text that any file can hold.
 
     Letters are composed (NFC), as tables have them and macOS does not; bytes that are no UTF-8 are spelled by escapes.
+    An array may be called `a.npz` or, as NumPy names what was to be `a.nii.gz`, `a.nii.gz.npz`.
     """
-    return unicodedata.normalize("NFC", without_ending(name)).encode("utf-8", "backslashreplace").decode()
+    return (
+        unicodedata.normalize("NFC", without_ending(name.removesuffix(ARRAY)))
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
 
 
 def files_below(folder: Path, max_files: int = MAX_FILES, closed: list[InputError] | None = None) -> list[Path]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from generatect.ct.arrays import ENDING as ARRAY
 from generatect.ct.arrays import RECOGNISED, ArrayForm, read_array, read_array_header
 from generatect.ct.grid import Grid
 from generatect.ct.intensity import HU_RANGE
@@ -18,7 +17,7 @@ from generatect.ct.orientation import closest_order
 from generatect.ct.resample import resample_to_grid
 from generatect.ct.scan import AS_STATED, Reading
 from generatect.ct.volume import CTVolume
-from generatect.ct.volume_files import is_volume_file, volume_name
+from generatect.ct.volume_files import ARRAY, is_volume_file, volume_name
 from generatect.data.stamp import Stamp, require_unchanged, stamp_of
 from generatect.errors import InputError
 from generatect.evaluation.folder_prompts import (
@@ -248,4 +247,4 @@ def _is_volume(name: str) -> bool:
 
 
 def _name(path: Path) -> str:
-    return volume_name(path.name.removesuffix(ARRAY))
+    return volume_name(path.name)

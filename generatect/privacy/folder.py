@@ -5,8 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from generatect.ct.arrays import ENDING as ARRAY
-from generatect.ct.volume_files import files_below, is_volume_file, volume_name, without_ending
+from generatect.ct.volume_files import ARRAY, files_below, is_volume_file, volume_name, without_ending
 from generatect.data.fingerprint import fingerprint
 from generatect.data.layouts.folder import paths_below
 from generatect.data.rows import read_rows

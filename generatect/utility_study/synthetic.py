@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from generatect.config.check import check_arguments
-from generatect.ct.arrays import ENDING
 from generatect.ct.preset import Preset
 from generatect.ct.volume import CTVolume
+from generatect.ct.volume_files import ARRAY
 from generatect.data.archive import ArchivePairs
 from generatect.data.layouts.folder import FolderLayout
 from generatect.data.layouts.npz import NpzLayout
@@ -81,7 +81,7 @@ def read_synthetic(wanted: Synthetic, num: int, labels: Sequence[str]) -> list[I
 
 def _dataset(root: str, table: str, labels: Sequence[str], arrays: Mapping[str, Any]) -> ArchivePairs:
     """Volumes in a folder: arrays where there are any, as in GenerateCT's dataset."""
-    if not any(Path(root).expanduser().rglob(f"*{ENDING}")):
+    if not any(Path(root).expanduser().rglob(f"*{ARRAY}")):
         return ArchivePairs(layout=FolderLayout(root=root, table=table, label_columns=labels))
     settings = {"root": root, "table": table, "label_columns": list(labels), **arrays}
     check_arguments(NpzLayout, settings, "synthetic.arrays")

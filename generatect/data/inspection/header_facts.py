@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from generatect.ct.arrays import ENDING, ArrayForm, read_array_header
+from generatect.ct.arrays import ArrayForm, read_array_header
 from generatect.ct.dicom_series import choose_series, find_series
 from generatect.ct.dicom_stack import stack_slices
 from generatect.ct.nifti import read_header
@@ -14,7 +14,7 @@ from generatect.ct.nifti_header import StoredGrid
 from generatect.ct.orientation import AxisOrder, closest_order
 from generatect.ct.same_scan import glimpse_of_nifti, glimpse_of_series
 from generatect.ct.volume import CANONICAL_DIRECTIONS_RAS
-from generatect.ct.volume_files import MAX_SLICES, files_below
+from generatect.ct.volume_files import ARRAY, MAX_SLICES, files_below
 from generatect.data.inspection.facts import HeaderFacts
 from generatect.data.inspection.refusals import without_path
 from generatect.data.manifest import Record
@@ -32,7 +32,7 @@ def header_facts(record: Record, num_bytes: int, assume_axes: str | None = None)
     try:
         if record.path.is_dir():
             return _series_facts(record.path, num_bytes)
-        if record.path.name.endswith(ENDING):
+        if record.path.name.endswith(ARRAY):
             return _array_facts(record, num_bytes, assume_axes)
         grid, is_own = _grid(record, assume_axes)
     except InputError as error:

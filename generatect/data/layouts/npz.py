@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generatect.ct.arrays import ENDING, ArrayForm
-from generatect.ct.volume_files import files_below, volume_name
+from generatect.ct.arrays import ArrayForm
+from generatect.ct.volume_files import ARRAY, files_below, volume_name
 from generatect.data.manifest import LeftOut, Manifest, Record
 from generatect.data.rows import read_rows
 from generatect.data.table import given_text, parse_label, parse_side, require_identifier
@@ -70,7 +70,7 @@ class NpzLayout:
         paths = self._files()
         records, left_out, seen = list[Record](), list[LeftOut](), dict[str, int]()
         for number, row in enumerate(rows, start=1):
-            name = _name(row[volume].replace("\\", "/").rpartition("/")[2])
+            name = volume_name(row[volume].replace("\\", "/").rpartition("/")[2])
             if not name or name in seen:
                 raise InputError(f"{self.table} row {number}: volume {name!r} is empty or was there before")
             seen[name] = number
@@ -111,19 +111,14 @@ class NpzLayout:
         """Name → file."""
         found = dict[str, Path]()
         for path in files_below(self.root):
-            if path.name.startswith(".") or not path.name.endswith(ENDING):
+            if path.name.startswith(".") or not path.name.endswith(ARRAY):
                 continue
-            name = _name(path.name)
+            name = volume_name(path.name)
             if name in found:
                 raise InputError(
                     f"{path}: has the name of {found[name]}; a table could not tell them apart, rename one"
                 )
             found[name] = path
         if not found:
-            raise InputError(f"data.root={self.root}: no {ENDING} in it or below; expected arrays")
+            raise InputError(f"data.root={self.root}: no {ARRAY} in it or below; expected arrays")
         return found
-
-
-def _name(file: str) -> str:
-    """`a` of `a.npz`, of `a.nii.gz`, and of `a.nii.gz.npz`, as NumPy names what was to be `a.nii.gz`."""
-    return volume_name(file.removesuffix(ENDING))
