@@ -41,7 +41,7 @@ def greys(pixels: np.ndarray) -> int:
 def agrees_with_slices(seen: Seen, niivue: dict[str, np.ndarray]) -> None:
     """NiiVue shows each plane as the slices from the server do, and reads the same HU under the pointer; and back."""
     page = seen.page
-    places = [(0.25, 0.2), (0.2, 0.25), (0.32, 0.28), (0.7, 0.2), (0.8, 0.3)]  # of the four planes together
+    places = [(0.25, 0.2), (0.2, 0.25), (0.32, 0.28), (0.75, 0.22), (0.8, 0.3)]  # of the four planes together
 
     def under_the_pointer() -> list[int]:
         box, read = page.locator(".stagearea").bounding_box(), []
